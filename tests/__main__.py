@@ -1,0 +1,162 @@
+# ruff: noqa: T201 - a command line program
+"""Run the suite once per database that is there.
+
+With DLQ_REQUIRE_SERVICES=1 a service that is not there, or any skipped test, is a failure.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.services import CHROMIUM, KAFKA, MARIADB, POSTGRESQL
+
+ROOT = Path(__file__).resolve().parents[1]
+DATABASES = ("sqlite", "postgresql", "mariadb")
+NO_TESTS_COLLECTED = 5
+CONNECT = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
+
+
+@dataclass
+class Round:
+    """Hold the result of one database's run."""
+
+    database: str
+    exit_code: int
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skipped: list[str] = field(default_factory=list)  # "test: reason"
+
+    @property
+    def is_bad(self) -> bool:
+        """Tell whether this round must fail the run."""
+        return self.failed > 0 or self.exit_code not in (0, NO_TESTS_COLLECTED)
+
+
+def main() -> int:
+    """Run every round that can run, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--database", action="append", choices=DATABASES, help="only this round; may be repeated")
+    chosen, arguments = parser.parse_known_args()
+    with tempfile.TemporaryDirectory(prefix="dlq-tests-") as name:
+        directory = Path(name)
+        absent, environment = look_around(directory)
+        rounds = []
+        for database in chosen.database or DATABASES:
+            environment["DATABASE_URL"] = url_of(database, directory)
+            problem = connection_problem(environment)
+            if problem:
+                absent.append(f"{database}: the whole round ({problem})")
+                continue
+            rounds.append(run_round(database, arguments, directory=directory, environment=environment))
+        # A selection of tests covers little, and its numbers would only mislead.
+        is_covered = bool(arguments) or report_coverage(environment)
+    return conclude(rounds, absent, is_covered=is_covered)
+
+
+def look_around(directory: Path) -> tuple[list[str], dict[str, str]]:
+    """Find out what does not answer, and make the environment of the runs."""
+    # Coverage data stays out of the work tree, where another run may be going on.
+    environment = os.environ | {
+        "COVERAGE_FILE": str(directory / ".coverage"),
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    environment.pop("DLQ_TEST_KAFKA", None)
+    absent = []
+    if KAFKA.version():
+        environment["DLQ_TEST_KAFKA"] = KAFKA.url
+    else:
+        absent.append(f"kafka: tests against a real broker (nothing answers on {KAFKA.url})")
+    if not CHROMIUM.version():
+        absent.append("chromium: tests in a browser (not installed)")
+    return absent, environment
+
+
+def url_of(database: str, directory: Path) -> str:
+    """Return a database's DATABASE_URL."""
+    urls = {"postgresql": POSTGRESQL.url, "mariadb": MARIADB.url}
+    return urls.get(database, f"sqlite:///{directory}/dlq.sqlite3")
+
+
+def connection_problem(environment: Mapping[str, str]) -> str:
+    """Connect as the tests will, so that a missing driver counts as much as a missing server."""
+    command = [sys.executable, "-c", CONNECT]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    said = done.stderr.strip().splitlines() or ["no reason given"]
+    return said[-1] if done.returncode else ""
+
+
+def run_round(database: str, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str]) -> Round:
+    """Run pytest on one database."""
+    print(f"\n=== {database}", flush=True)
+    report = directory / f"{database}.xml"
+    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", f"--junitxml={report}"]
+    if database != DATABASES[0]:
+        command += ["-m", "not once"]
+    began = time.monotonic()
+    done = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, check=False)
+    result = Round(database, done.returncode, time.monotonic() - began)
+    if report.exists():
+        count(report, result)
+    return result
+
+
+def count(report: Path, result: Round) -> None:
+    """Count the tests of a JUnit report; an expected failure is a pass."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed += 1
+        elif skip is not None and skip.get("type") != "pytest.xfail":
+            result.skipped.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
+        else:
+            result.passed += 1
+
+
+def report_coverage(environment: Mapping[str, str]) -> bool:
+    """Join what all rounds covered, print it, and tell whether it is enough."""
+    coverage = [sys.executable, "-m", "coverage"]
+    gathered = str(Path(environment["COVERAGE_FILE"]).parent)
+    # In the work tree under its usual name, for `coverage html` afterwards.
+    combine = [*coverage, "combine", "-q", "--data-file=.coverage", gathered]
+    if subprocess.run(combine, cwd=ROOT, check=False).returncode:
+        return False
+    return subprocess.run([*coverage, "report", "--data-file=.coverage"], cwd=ROOT, check=False).returncode == 0
+
+
+def conclude(rounds: Sequence[Round], absent: Sequence[str], *, is_covered: bool) -> int:
+    """Print the table, what was left out, and the sum; return the exit code."""
+    print(f"\n{'database':<12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
+    for each in rounds:
+        numbers = f"{each.passed:>7} {each.failed:>7} {len(each.skipped):>7} {each.seconds:>8.1f}"
+        print(f"{each.database:<12} {numbers}{f'   pytest exit code {each.exit_code}' if each.is_bad else ''}")
+    if absent:
+        print("\nNot there (`make services` brings all of it), and therefore left out:")
+        print(*(f"  {line}" for line in absent), sep="\n")
+    is_bad = any(each.is_bad for each in rounds) or not rounds or not is_covered
+    if os.environ.get("DLQ_REQUIRE_SERVICES") == "1":
+        is_bad |= complain_about_gaps(rounds, absent)
+    skipped = sum(len(each.skipped) for each in rounds)
+    print(f"\n{sum(r.passed for r in rounds)} passed, {sum(r.failed for r in rounds)} failed, {skipped} skipped")
+    return 1 if is_bad else 0
+
+
+def complain_about_gaps(rounds: Sequence[Round], absent: Sequence[str]) -> bool:
+    """Name everything that DLQ_REQUIRE_SERVICES=1 does not allow to be left out."""
+    skips = [f"  {each.database}: {test}" for each in rounds for test in each.skipped]
+    if absent:
+        print("\nDLQ_REQUIRE_SERVICES=1: every service above must be there.")
+    if skips:
+        print("\nDLQ_REQUIRE_SERVICES=1 allows no skipped test, and these were:", *skips, sep="\n")
+    return bool(absent or skips)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
