@@ -1,0 +1,89 @@
+"""What a broker must be able to do.
+
+To write one: subclass `Broker`, implement `send` and `subscribe`, and run `django_dlq.testing.conformance` against it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.core.checks import CheckMessage
+
+from django_dlq.exceptions import BrokerError
+from django_dlq.message import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of one record: confirmed, with its place in the topic, or not, with the error that says why."""
+
+    error: BrokerError | None = None
+    partition: int | None = None
+    offset: int | None = None
+
+
+class Subscription(ABC):
+    """One member of a consumer group, used by one thread."""
+
+    @abstractmethod
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """Return up to `limit` records, waiting at most `timeout` seconds for the first; an empty list if none came.
+
+        Raises BrokerUnavailable. Records of one partition come in order. Not promised: that a record is delivered once.
+        """
+
+    @abstractmethod
+    def commit(self, records: Iterable[Record]) -> None:
+        """Say that these records, and all before them in their partitions, are done; durable when this returns.
+
+        Raises BrokerUnavailable. Records of partitions that were meanwhile given to another member are ignored: they
+        will be delivered again there.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the group at once, so that others take over the partitions. Commits nothing."""
+
+
+class Broker(ABC):
+    """A message broker, made once per process and alias from DLQ_BROKERS.
+
+    Creating one must not connect: clients that own threads or sockets are made on first use, and made anew after fork.
+    """
+
+    # Does the broker keep the order of records that share a key?
+    keeps_key_order: ClassVar[bool] = False
+    # Can a body be absent (None), as distinct from empty?
+    has_tombstones: ClassVar[bool] = False
+    # Do header names repeat and header values carry any bytes?
+    has_exact_headers: ClassVar[bool] = False
+    # Do sent records survive the end of the process that sent them?
+    is_durable: ClassVar[bool] = False
+
+    def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
+        self.alias = alias
+        self.options = dict(options)
+
+    @abstractmethod
+    def send(self, records: Sequence[Record], timeout: float) -> list[Receipt]:
+        """Send records and return one receipt for each, in their order, within `timeout` seconds.
+
+        A receipt without an error means that the broker has confirmed the record as durably stored. Its error is
+        BrokerUnavailable if the record may be sent again later, MessageRefused if that is useless. After this returns,
+        nothing is left queued in the client: what is unconfirmed will not be sent behind the caller's back.
+        Records of one key are stored in the order given, and none is stored after one of its key was unavailable.
+        Not promised: that an unavailable record was not stored.
+        """
+
+    @abstractmethod
+    def subscribe(self, topics: Sequence[str], group: str) -> Subscription:
+        """Join a consumer group; where the group has no position yet, it starts at the oldest record."""
+
+    def close(self) -> None:  # noqa: B027  # not every broker holds something
+        """Free what the broker holds in this process. It may be used again afterwards."""
+
+    @classmethod
+    def check(cls, alias: str, options: Mapping[str, Any]) -> list[CheckMessage]:
+        """Return what is wrong with these OPTIONS, without connecting to anything."""
+        return []

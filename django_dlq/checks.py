@@ -1,0 +1,174 @@
+"""System checks: every wrong setting is found by `manage.py check`, with a stable id.
+
+E001-E019 brokers, E020-E049 other settings, E050-E059 handlers, E060 databases; E1xx are the Kafka broker's own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.db import router
+from django.utils.module_loading import import_string
+
+from django_dlq.brokers.base import Broker
+from django_dlq.conf import conf
+from django_dlq.registry import handlers
+
+Problem = tuple[str, str]
+"""What is wrong, and what to write instead."""
+
+
+@register("django_dlq")
+def check_brokers(**_: Any) -> list[CheckMessage]:
+    """Check DLQ_BROKERS, and let each broker check its OPTIONS."""
+    brokers: Any = conf.DLQ_BROKERS
+    if not isinstance(brokers, Mapping):
+        return [
+            Error(
+                "DLQ_BROKERS is not a dict.", hint='{"default": {"BACKEND": …, "OPTIONS": {…}}}', id="django_dlq.E001"
+            )
+        ]
+    if not brokers:
+        return [CheckWarning("DLQ_BROKERS has no broker.", hint="Nothing can be published.", id="django_dlq.W001")]
+    return [found for alias, broker in brokers.items() for found in _check_broker(str(alias), broker)]
+
+
+def _check_broker(alias: str, broker: Any) -> list[CheckMessage]:
+    where = f"DLQ_BROKERS[{alias!r}]"
+    if not isinstance(broker, Mapping) or not isinstance(broker.get("BACKEND"), str):
+        return [Error(f"{where} has no BACKEND.", hint="Give it the dotted path of a broker.", id="django_dlq.E002")]
+    if unknown := sorted(set(broker) - {"BACKEND", "OPTIONS"}):
+        return [
+            Error(f"{where} has unknown entries: {unknown}.", hint="Known: BACKEND, OPTIONS.", id="django_dlq.E003")
+        ]
+    try:
+        backend = import_string(broker["BACKEND"])
+    except ImportError as error:
+        return [Error(f"{where}: BACKEND cannot be imported: {error}", id="django_dlq.E004")]
+    if not (isinstance(backend, type) and issubclass(backend, Broker)):
+        return [
+            Error(
+                f"{where}: BACKEND is not a Broker.",
+                hint="Subclass django_dlq.brokers.base.Broker.",
+                id="django_dlq.E005",
+            )
+        ]
+    options = broker.get("OPTIONS", {})
+    if not isinstance(options, Mapping):
+        return [Error(f"{where}: OPTIONS is not a dict.", id="django_dlq.E006")]
+    return backend.check(alias, options)
+
+
+@register("django_dlq")
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Check every other setting by itself, then those that depend on each other."""
+    found: list[CheckMessage] = []
+    for number, (name, rule, wanted) in enumerate(RULES, start=20):
+        if not rule(getattr(conf, name)):
+            found.append(
+                Error(f"{name} is {getattr(conf, name)!r}.", hint=f"It must be {wanted}.", id=f"django_dlq.E0{number}")
+            )
+    return found or list(_check_together())
+
+
+def _check_together() -> Iterator[CheckMessage]:
+    if conf.DLQ_PUBLISH_TIMEOUT >= conf.DLQ_RELAY_LEASE:
+        yield Error(
+            "DLQ_PUBLISH_TIMEOUT is not shorter than DLQ_RELAY_LEASE.",
+            hint="A relay must know what became of a batch before another relay may take over.",
+            id="django_dlq.E040",
+        )
+    inbox, closed = conf.DLQ_INBOX_RETENTION, conf.DLQ_CLOSED_RETENTION
+    if inbox is not None and (closed is None or inbox <= closed):
+        yield Error(
+            "DLQ_INBOX_RETENTION is not longer than DLQ_CLOSED_RETENTION.",
+            hint="A letter that is restored and replayed after its inbox row is gone would be handled twice.",
+            id="django_dlq.E041",
+        )
+
+
+@register("django_dlq")
+def check_handlers(**_: Any) -> list[CheckMessage]:
+    """Check that the handlers' brokers exist."""
+    return [
+        Error(
+            f"{handler.name} consumes from the broker {handler.broker!r}, which DLQ_BROKERS does not have.",
+            id="django_dlq.E050",
+        )
+        for handler in handlers.handlers
+        if handler.broker not in conf.DLQ_BROKERS
+    ]
+
+
+@register("django_dlq", Tags.database)
+def check_databases(**_: Any) -> list[CheckMessage]:
+    """Check that the routers keep all tables together: what is written together must be in one database."""
+    aliases = {router.db_for_write(model) for model in apps.get_app_config("django_dlq").get_models()}
+    if len(aliases) == 1:
+        return []
+    return [
+        Error(
+            f"DATABASE_ROUTERS spread the tables of django_dlq over several databases: {sorted(aliases)}.",
+            hint="Send all of them to one: a message and its dead letter are written in one transaction.",
+            id="django_dlq.E060",
+        )
+    ]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, timedelta) and value > timedelta(0)
+
+
+def _is_retention(value: Any) -> bool:
+    return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_ladder(value: Any) -> bool:
+    return value is None or (isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_span, value)))
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_text, value))
+
+
+def _is_list_of_exceptions(value: Any) -> bool:
+    if not _is_list_of_text(value):
+        return False
+    try:
+        return all(issubclass(import_string(path), BaseException) for path in value)
+    except (ImportError, TypeError):
+        return False
+
+
+# The place in this list makes the id: add at the end only.
+RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
+    (
+        "DLQ_HANDLERS_MODULE",
+        lambda value: _is_text(value) and value.isidentifier(),
+        "the name of a module, e.g. 'handlers'",
+    ),
+    ("DLQ_MAX_MESSAGE_BYTES", _is_count, "a number of bytes above 0"),
+    ("DLQ_RELEASE", _is_text, "text, e.g. the git sha"),
+    ("DLQ_RELAY_BATCH", _is_count, "a number of messages above 0"),
+    ("DLQ_RELAY_LEASE", _is_span, "a timedelta above 0"),
+    ("DLQ_PUBLISH_TIMEOUT", _is_span, "a timedelta above 0"),
+    ("DLQ_POLL_INTERVAL", _is_span, "a timedelta above 0"),
+    ("DLQ_CONSUMER_BATCH", _is_count, "a number of messages above 0"),
+    ("DLQ_RETRY_DELAYS", _is_ladder, "a list of timedeltas above 0, or None for the default ladder"),
+    ("DLQ_NEVER_RETRY", _is_list_of_exceptions, "a list of dotted paths of exception classes"),
+    ("DLQ_PUBLISHED_RETENTION", _is_retention, "a timedelta, or None to keep all"),
+    ("DLQ_INBOX_RETENTION", _is_retention, "a timedelta, or None to keep all"),
+    ("DLQ_CLOSED_RETENTION", _is_retention, "a timedelta, or None to keep all"),
+    ("DLQ_MASKED_FIELDS", _is_list_of_text, "a list of texts"),
+)

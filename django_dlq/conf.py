@@ -1,0 +1,97 @@
+"""The settings, one property each, read when they are used so that `override_settings` works.
+
+Every wrong value is found by `manage.py check` (checks.py); `docs/reference/settings.md` explains each to users.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+
+class Settings:
+    """The settings of django_dlq with their defaults."""
+
+    @property
+    def DLQ_BROKERS(self) -> Mapping[str, Mapping[str, Any]]:
+        """Brokers by alias, each {"BACKEND": dotted path, "OPTIONS": {...}}."""
+        return getattr(settings, "DLQ_BROKERS", {})
+
+    @property
+    def DLQ_HANDLERS_MODULE(self) -> str:
+        """The module of each installed app that holds its handlers, imported at start."""
+        return getattr(settings, "DLQ_HANDLERS_MODULE", "handlers")
+
+    @property
+    def DLQ_MAX_MESSAGE_BYTES(self) -> int:
+        """The most that key, body and headers of one message may take together."""
+        return getattr(settings, "DLQ_MAX_MESSAGE_BYTES", 1_000_000)
+
+    @property
+    def DLQ_RELEASE(self) -> str:
+        """The release of your code, e.g. the git sha; kept with every dead letter."""
+        return getattr(settings, "DLQ_RELEASE", "")
+
+    @property
+    def DLQ_RELAY_BATCH(self) -> int:
+        """The most messages that the relay sends, confirms and deletes at once."""
+        return getattr(settings, "DLQ_RELAY_BATCH", 500)
+
+    @property
+    def DLQ_RELAY_LEASE(self) -> timedelta:
+        """How long a relay that falls silent keeps others from taking over."""
+        return getattr(settings, "DLQ_RELAY_LEASE", timedelta(seconds=30))
+
+    @property
+    def DLQ_PUBLISH_TIMEOUT(self) -> timedelta:
+        """How long the relay waits for the broker to confirm a batch; shorter than the lease."""
+        return getattr(settings, "DLQ_PUBLISH_TIMEOUT", timedelta(seconds=10))
+
+    @property
+    def DLQ_POLL_INTERVAL(self) -> timedelta:
+        """How long an idle process waits before it looks again."""
+        return getattr(settings, "DLQ_POLL_INTERVAL", timedelta(milliseconds=100))
+
+    @property
+    def DLQ_CONSUMER_BATCH(self) -> int:
+        """The most messages a consumer takes from the broker before it commits its offsets."""
+        return getattr(settings, "DLQ_CONSUMER_BATCH", 100)
+
+    @property
+    def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
+        """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
+        return getattr(settings, "DLQ_RETRY_DELAYS", None)
+
+    @property
+    def DLQ_NEVER_RETRY(self) -> Sequence[str]:
+        """Dotted paths of exceptions after which a message is dead at once, whatever the handler's policy says."""
+        return getattr(settings, "DLQ_NEVER_RETRY", ("django_dlq.exceptions.UnreadableBody",))
+
+    @property
+    def DLQ_PUBLISHED_RETENTION(self) -> timedelta | None:
+        """How long published messages stay in the history; timedelta(0) keeps none, None keeps all."""
+        return getattr(settings, "DLQ_PUBLISHED_RETENTION", timedelta(days=7))
+
+    @property
+    def DLQ_INBOX_RETENTION(self) -> timedelta | None:
+        """How long a handled message is remembered, so that a duplicate is skipped; None remembers for ever."""
+        return getattr(settings, "DLQ_INBOX_RETENTION", timedelta(days=90))
+
+    @property
+    def DLQ_CLOSED_RETENTION(self) -> timedelta | None:
+        """How long resolved and discarded dead letters are kept; None keeps them for ever."""
+        return getattr(settings, "DLQ_CLOSED_RETENTION", timedelta(days=30))
+
+    @property
+    def DLQ_MASKED_FIELDS(self) -> Sequence[str]:
+        """Parts of JSON field and header names whose values only staff with the permission `unmask` may see."""
+        return getattr(settings, "DLQ_MASKED_FIELDS", MASKED_FIELDS)
+
+
+MASKED_FIELDS = (
+    "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session",
+    "card", "cvv", "cvc", "iban", "ssn", "email", "phone", "address", "birth",
+)  # fmt: skip
+
+conf = Settings()

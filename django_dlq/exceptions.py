@@ -1,0 +1,155 @@
+"""Every error this app raises.
+
+    DlqError
+    ├── PublishError                 nothing was written
+    │   ├── OutsideTransaction       also a TransactionManagementError
+    │   ├── InvalidMessage           also a ValueError
+    │   ├── BodyNotSerializable      also a TypeError
+    │   └── MessageTooLarge          also a ValueError
+    ├── UnreadableBody               also a ValueError; raised by message.json() and .text()
+    ├── BrokerError
+    │   ├── BrokerUnavailable        costs time, never an attempt
+    │   └── MessageRefused           the message's own fault
+    ├── LeaseLost                    another relay has taken over
+    ├── HandlerDecision              raised by a handler to say what shall happen
+    │   ├── RetryLater
+    │   └── Reject
+    ├── UnknownHandler               a letter's handler is no longer in the code
+    ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
+    ├── Expired                      a message outlived its expiry
+    └── DeskError
+        ├── IllegalTransition        the letter's state does not allow it (any more)
+        └── ReasonRequired           also a ValueError
+
+`code` is stable: the API returns it, logs carry it, and tests may compare it.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.transaction import TransactionManagementError
+
+
+class DlqError(Exception):
+    """The root of every error of this app."""
+
+    code: ClassVar[str] = "error"
+
+
+class PublishError(DlqError):
+    """The message was not written to the outbox."""
+
+    code = "not_published"
+
+
+class OutsideTransaction(PublishError, TransactionManagementError):
+    """publish() was called outside transaction.atomic() of the database that the outbox row goes to."""
+
+    code = "outside_transaction"
+
+
+class InvalidMessage(PublishError, ValueError):
+    """A part of the message cannot be sent as it is."""
+
+    code = "invalid_message"
+
+
+class BodyNotSerializable(PublishError, TypeError):
+    """The body is not bytes, text, or something that JSON can express."""
+
+    code = "body_not_serializable"
+
+
+class MessageTooLarge(PublishError, ValueError):
+    """Key, body and headers together exceed DLQ_MAX_MESSAGE_BYTES."""
+
+    code = "message_too_large"
+
+
+class UnreadableBody(DlqError, ValueError):
+    """The body is not what the handler asked it to be read as; a retry would read the same bytes."""
+
+    code = "unreadable_body"
+
+
+class BrokerError(DlqError):
+    """The broker did not take a message, or did not give one."""
+
+    code = "broker_error"
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be reached or does not answer in time: the message may or may not have arrived."""
+
+    code = "broker_unavailable"
+
+
+class MessageRefused(BrokerError):
+    """The broker will not take this message, however often it is offered."""
+
+    code = "message_refused"
+
+
+class LeaseLost(DlqError):
+    """The lease has passed to another relay, so this one must not write any more."""
+
+    code = "lease_lost"
+
+
+class HandlerDecision(DlqError):
+    """What a handler raises to decide about its message."""
+
+    code = "handler_decision"
+
+
+class RetryLater(HandlerDecision):
+    """Try this message again, after `delay` if given, else after the next step of the retry policy."""
+
+    code = "retry_later"
+
+    def __init__(self, reason: str = "", *, delay: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Reject(HandlerDecision):
+    """Make this message a dead letter at once, without any retry."""
+
+    code = "rejected"
+
+
+class UnknownHandler(DlqError):
+    """No handler of this group takes this message any more."""
+
+    code = "unknown_handler"
+
+
+class HandlerConflict(DlqError, ImproperlyConfigured):
+    """Two handlers of one group would both take the same message."""
+
+    code = "handler_conflict"
+
+
+class Expired(DlqError):
+    """The message was not sent, or not handled, before the time that its publisher set."""
+
+    code = "expired"
+
+
+class DeskError(DlqError):
+    """An act on a dead letter was not carried out, and nothing was changed."""
+
+    code = "desk_error"
+
+
+class IllegalTransition(DeskError):
+    """The letter is not in a state from which this is possible, perhaps because somebody else was faster."""
+
+    code = "illegal_transition"
+
+
+class ReasonRequired(DeskError, ValueError):
+    """This act needs a reason, since it will be read long after everybody has forgotten."""
+
+    code = "reason_required"

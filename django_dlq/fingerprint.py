@@ -1,0 +1,66 @@
+"""How a failure is described, and what tells two failures with the same cause from others."""
+
+import hashlib
+import traceback
+from dataclasses import dataclass
+from types import TracebackType
+
+MOST_CHARACTERS = 100_000
+"""Of a message or traceback: what is longer keeps its beginning and its end, where the cause stands."""
+
+OWN_FRAMES = ("django_dlq.consumer", "django_dlq.retries", "django_dlq.inbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong, as text that every database can store."""
+
+    error_class: str
+    error_message: str
+    traceback: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, error: BaseException, *where: str) -> "Failure":
+        """Describe an exception that happened `where`, e.g. in which group and handler."""
+        return cls(
+            error_class=class_path(error),
+            error_message=storable(str(error)),
+            traceback=storable("".join(traceback.format_exception(error))),
+            fingerprint=fingerprint(error, *where),
+        )
+
+
+def fingerprint(error: BaseException, *where: str) -> str:
+    """Return 32 hex digits that are equal for failures of one cause.
+
+    They hash where it failed, the exception's class, and the functions it passed through, without line numbers or the
+    message: a release that moves a line, or an id in the text, makes no new cause.
+    """
+    parts = [*where, class_path(error), *_functions(error.__traceback__)]
+    return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:32]
+
+
+def class_path(error: BaseException) -> str:
+    """Return the dotted path of an exception's class, without `builtins`."""
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def storable(text: str) -> str:
+    """Return text that UTF-8 columns accept: lone surrogates and NUL escaped, the middle of very long text left out."""
+    text = text.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _functions(trace: TracebackType | None) -> list[str]:
+    functions = []
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
+        if not module.startswith(OWN_FRAMES):
+            functions.append(f"{module}:{code.co_qualname}")
+        trace = trace.tb_next
+    return functions

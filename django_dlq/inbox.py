@@ -1,0 +1,72 @@
+"""Handle each message once per group, in one transaction with your own rows.
+
+@inbox.handler("orders", group="shipping", tags=["paid"])
+def ship(message):
+    Box.objects.create(order_id=message.json()["order"])
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from django.db import router, transaction
+
+from django_dlq.exceptions import Reject, RetryLater
+from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
+from django_dlq.models import InboxMessage
+from django_dlq.registry import Handler, HandlerFunction, handlers
+from django_dlq.retry_policy import RetryPolicy
+
+__all__ = ["Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"]
+
+Function = TypeVar("Function", bound=HandlerFunction)
+GROUP_LENGTH = 100
+
+
+def handler(
+    *topics: str,
+    group: str,
+    tags: Iterable[str] = (),
+    retry: RetryPolicy | None = None,
+    broker: str = "default",
+) -> Callable[[Function], Function]:
+    """Register a function that handles the messages of these topics for a consumer group.
+
+    The function is called with a ReceivedMessage inside transaction.atomic(); what it writes to that database is
+    committed together with the fact that the message was handled. It raises `Reject("why")` to make a dead letter at
+    once, `RetryLater("why", delay=...)` to be called again later; any other exception follows `retry`, by default
+    DLQ_RETRY_DELAYS. With `tags` it is called only for messages that carry one of them. The function stays callable.
+
+    Raises HandlerConflict if another handler of the group takes the same messages.
+    Not promised: that effects outside the database happen once.
+    """
+    _check_names(topics, group)
+    if isinstance(tags, str):
+        raise TypeError(f"tags is a list of tags, not the text {tags!r}")
+
+    def register(function: Function) -> Function:
+        handlers.add(
+            Handler(function=function, topics=topics, group=group, tags=frozenset(tags), retry=retry, broker=broker)
+        )
+        return function
+
+    return register
+
+
+def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction) -> bool:
+    """Call the function with the message in one transaction with its inbox row; return False if it was handled before.
+
+    An exception of the function rolls both back and is raised. While another process handles the same message this
+    waits for it, and then skips or handles.
+    """
+    with transaction.atomic(using=router.db_for_write(InboxMessage)):
+        claimed = InboxMessage.objects.claim(message, group)
+        if claimed:
+            function(message)
+    return claimed
+
+
+def _check_names(topics: tuple[str, ...], group: str) -> None:
+    if not topics or not all(isinstance(topic, str) and 0 < len(topic) <= IDENTITY_LENGTH for topic in topics):
+        raise TypeError(f"name the topics: @inbox.handler('orders', group='shipping'), not {topics!r}")
+    if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
+        raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")

@@ -1,0 +1,41 @@
+"""manage.py dlq_consume."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from django_dlq.consumer import Consumer
+from django_dlq.management.machine_command import MachineCommand
+from django_dlq.registry import handlers
+
+
+class Command(MachineCommand):
+    """Consume the messages of one group."""
+
+    help = "Hands the messages of a consumer group to its handlers."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --group to those of every machine."""
+        super().add_arguments(parser)
+        parser.add_argument("--group", help="the consumer group; may be left out if the project has one only")
+
+    def make(self, **options: Any) -> Consumer:
+        """Return a consumer of the group."""
+        return Consumer(options["group"] or _only_group())
+
+    def idle(self) -> float:
+        """Do not wait: asking the broker waits already."""
+        return 0.001
+
+    def report(self, done: int) -> str:
+        """Say how many messages were settled."""
+        return f"{done} messages settled"
+
+
+def _only_group() -> str:
+    groups = handlers.groups()
+    if not groups:
+        raise CommandError("no app has a handler; write one in the module `handlers` of an installed app")
+    if len(groups) > 1:
+        raise CommandError(f"name one group with --group: {', '.join(groups)}. dlq_run runs them all.")
+    return groups[0]

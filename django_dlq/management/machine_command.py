@@ -1,0 +1,61 @@
+"""What the commands that run one machine have in common."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_dlq.conf import conf
+from django_dlq.exceptions import DlqError
+from django_dlq.runner import Loop, Machine
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds from the command line."""
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("seconds must be more than 0")
+    return value
+
+
+class MachineCommand(BaseCommand):
+    """Run a machine until SIGTERM, or with --once until it has nothing more to do."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add --once and --interval."""
+        parser.add_argument("--once", action="store_true", help="do what there is to do now, and end")
+        parser.add_argument(
+            "--interval", type=seconds, help="seconds to wait when there is nothing to do (default: DLQ_POLL_INTERVAL)"
+        )
+
+    def make(self, **options: Any) -> Machine:
+        """Return the machine to run."""
+        raise NotImplementedError
+
+    def idle(self) -> float:
+        """Return the seconds to wait when there is nothing to do."""
+        return conf.DLQ_POLL_INTERVAL.total_seconds()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run it; an error that a person must see ends with exit status 1."""
+        try:
+            machine = self.make(**options)
+            if options["once"]:
+                self.stdout.write(self.report(self._once(machine)))
+            else:
+                Loop(machine, idle=options["interval"] or self.idle()).run()
+        except DlqError as error:
+            raise CommandError(str(error)) from error
+
+    def report(self, done: int) -> str:
+        """Return the line that --once prints."""
+        return f"{done} done"
+
+    def _once(self, machine: Machine) -> int:
+        total = 0
+        try:
+            while done := machine.run_once():
+                total += done
+        finally:
+            machine.close()
+        return total

@@ -1,0 +1,220 @@
+"""The values that travel: what an application publishes, what a broker carries, what a handler receives."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from django_dlq.exceptions import BodyNotSerializable, InvalidMessage, UnreadableBody
+
+Body = bytes | str | dict[str, Any] | list[Any]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Pairs in the order they travel: a name may repeat, and a value may be absent (None), as in Kafka."""
+
+# Names on the wire. `id` is the one that Debezium's outbox event router sets, so both ways out look the same.
+ID = "id"
+MESSAGE_KEY = "dlq-message-key"
+TAG = "dlq-tag"
+EXPIRES = "dlq-expires"
+GROUP = "dlq-group"
+LETTER = "dlq-letter"
+RESERVED = frozenset({ID, MESSAGE_KEY, TAG, EXPIRES, GROUP, LETTER})
+
+IDENTITY_LENGTH = 255
+"""Most characters of a message_id, message_key, topic or tag: what an indexed column holds on every database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Describe one message to publish; `outbox.publish` explains each argument."""
+
+    topic: str
+    body: Body
+    key: str | None = field(default=None, kw_only=True)
+    message_key: str | None = field(default=None, kw_only=True)
+    tag: str = field(default="", kw_only=True)
+    headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes | None]] = field(default=(), kw_only=True)
+    delay: timedelta | None = field(default=None, kw_only=True)
+    expires_in: timedelta | None = field(default=None, kw_only=True)
+    priority: int = field(default=0, kw_only=True)
+    broker: str = field(default="default", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One message as a broker carries it, byte for byte.
+
+    `body` is None for a tombstone, which is not an empty body. `partition`, `offset` and `timestamp` are set on
+    records that were received.
+    """
+
+    topic: str
+    key: bytes | None = None
+    body: bytes | None = None
+    headers: Headers = ()
+    partition: int | None = None
+    offset: int | None = None
+    timestamp: datetime | None = None
+
+    def header(self, name: str) -> bytes | None:
+        """Return the last value of a header, or None: of repeated names the last one counts, as in Kafka."""
+        return next((value for header, value in reversed(self.headers) if header == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    """What a handler is called with.
+
+    `key` is the record key as text (undecodable bytes escaped; `record.key` has the exact ones), `attempt` counts from
+    1, and `record` is the message as the broker gave it. A foreign message without an `id` header is identified by
+    its place in the topic, which stays the same however often it is delivered.
+    """
+
+    record: Record
+    message_id: str
+    message_key: str
+    tag: str
+    group: str
+    attempt: int = 1
+
+    @classmethod
+    def of(cls, record: Record, group: str, *, attempt: int = 1) -> "ReceivedMessage":
+        """Read the identities from a record's headers."""
+        message_id = identity(record.header(ID)) or f"{record.topic}-{record.partition}-{record.offset}"
+        return cls(
+            record=record,
+            message_id=message_id,
+            message_key=identity(record.header(MESSAGE_KEY)) or message_id,
+            tag=identity(record.header(TAG)) or "",
+            group=group,
+            attempt=attempt,
+        )
+
+    @property
+    def topic(self) -> str:
+        """The topic it was received from."""
+        return self.record.topic
+
+    @property
+    def key(self) -> str | None:
+        """The record key as text."""
+        return None if self.record.key is None else readable(self.record.key)
+
+    @property
+    def body(self) -> bytes:
+        """The body's bytes; empty for a tombstone (`is_tombstone` tells them apart)."""
+        return self.record.body or b""
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether the message has no body at all, which in a compacted topic means: deleted."""
+        return self.record.body is None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers as text, the last value of each name; `record.headers` has all of them, exactly."""
+        return {name: readable(value) for name, value in self.record.headers if value is not None}
+
+    def text(self) -> str:
+        """Return the body as text; raise UnreadableBody unless it is UTF-8."""
+        try:
+            return self.body.decode()
+        except UnicodeDecodeError as error:
+            raise UnreadableBody(f"the body is not UTF-8 text: {error}") from error
+
+    def json(self) -> Any:
+        """Return the body parsed as JSON; raise UnreadableBody if it is not (RFC 8259), an empty body included."""
+        try:
+            return json.loads(self.text(), parse_constant=_no_constant)
+        except (json.JSONDecodeError, RecursionError) as error:
+            what = "is absent (a tombstone)" if self.is_tombstone else "is empty" if not self.body else "is not JSON"
+            raise UnreadableBody(f"the body {what}: {error}") from error
+
+
+def encode_body(body: object) -> bytes:
+    """Return the bytes that will travel: dict and list as JSON, str as UTF-8, bytes as they are.
+
+    Dates, decimals and UUIDs inside JSON become strings, as Django's own JSON encoder writes them. NaN and Infinity are
+    refused, since JSON has no word for them (RFC 8259, section 6).
+    """
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, (bytearray, memoryview)):
+        return bytes(body)
+    if isinstance(body, str):
+        return _utf8(body, what="the body")
+    if isinstance(body, (dict, list, tuple)):
+        return _json_bytes(body)
+    raise BodyNotSerializable(
+        f"a body is a dict, a list, text or bytes, not {type(body).__name__}; turn it into one of these first"
+    )
+
+
+def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes | None]]) -> Headers:
+    """Return headers as they will travel; raise InvalidMessage for names that are reserved or values of other types."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return tuple(_header(name, value) for name, value in pairs)
+
+
+def new_message_id() -> str:
+    """Return a fresh identity: a random UUID (version 4, RFC 9562)."""
+    return str(uuid.uuid4())
+
+
+def readable(data: bytes) -> str:
+    """Return bytes as text to read and search: undecodable ones and NUL as backslash escapes, never an error."""
+    return data.decode(errors="backslashreplace").replace("\x00", "\\x00")
+
+
+def exact(data: bytes | None) -> bytes | None:
+    """Return the bytes if `readable` would not give them back, else None: what must be stored beside the text."""
+    return None if data is None or readable(data).encode() == data else data
+
+
+def identity(data: bytes | None) -> str | None:
+    """Return a header's value as an identity that every database can index and compare, or None if it is blank.
+
+    One that is too long, or is not text, becomes a readable prefix and a digest: the same bytes give the same identity.
+    """
+    if not data:
+        return None
+    text = readable(data)
+    if len(text) <= IDENTITY_LENGTH and exact(data) is None:
+        return text
+    return f"{text[:180]}~{hashlib.sha256(data).hexdigest()}"
+
+
+def _header(name: object, value: object) -> tuple[str, bytes | None]:
+    if not isinstance(name, str) or not name or "\x00" in name:
+        raise InvalidMessage(f"a header's name is non-empty text, not {name!r}")
+    if name.lower() in RESERVED:
+        raise InvalidMessage(f"the header {name!r} is set by django_dlq itself; choose another name")
+    if value is None or isinstance(value, bytes):
+        return name, value
+    if isinstance(value, str):
+        return name, _utf8(value, what=f"the header {name!r}")
+    raise InvalidMessage(f"the header {name!r} has a {type(value).__name__} as its value; give it text or bytes")
+
+
+def _json_bytes(body: object) -> bytes:
+    try:
+        text = json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BodyNotSerializable(f"the body cannot be written as JSON: {error}") from error
+    return _utf8(text, what="the body")
+
+
+def _utf8(text: str, *, what: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise BodyNotSerializable(f"{what} has characters that UTF-8 cannot express: {error}") from error
+
+
+def _no_constant(name: str) -> None:
+    raise UnreadableBody(f"the body is not JSON: {name} is not a JSON value (RFC 8259, section 6)")

@@ -1,0 +1,29 @@
+"""The rows. QuerySets are the vocabulary; rows own their transitions."""
+
+from django_dlq.models.clock import DatabaseNow, database_now, in_future
+from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
+from django_dlq.models.dead_letter_event import DeadLetterEvent, Kind
+from django_dlq.models.inbox_message import InboxMessage
+from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.published_message import PublishedMessage
+from django_dlq.models.relay_lane import RelayLane
+from django_dlq.models.stored_message import StoredMessage, key_columns
+
+__all__ = [
+    "TRANSITIONS",
+    "DatabaseNow",
+    "DeadLetter",
+    "DeadLetterEvent",
+    "InboxMessage",
+    "Kind",
+    "OutboxMessage",
+    "PublishedMessage",
+    "RelayLane",
+    "Source",
+    "State",
+    "StoredMessage",
+    "database_now",
+    "in_future",
+    "key_columns",
+    "open_key",
+]

@@ -1,0 +1,110 @@
+"""The outbox: messages that were written with the business rows and are not yet confirmed by the broker."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from django_dlq import message as wire
+from django_dlq.conf import conf
+from django_dlq.message import Record
+from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.published_message import PublishedMessage
+from django_dlq.models.stored_message import StoredMessage
+
+Confirmed = tuple["OutboxMessage", int | None, int | None]
+"""A row, and the partition and offset where the broker has it."""
+
+
+class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
+    """The words in which the relay speaks of the outbox."""
+
+    def due(self) -> Self:
+        """Messages whose time has come, by the database's clock."""
+        return self.filter(Q(due_at=None) | Q(due_at__lte=DatabaseNow()))
+
+    def in_sending_order(self) -> Self:
+        """The higher priority first, then in the order in which they were published."""
+        return self.order_by("-priority", "id")
+
+    def elders_of(self, rows: Collection["OutboxMessage"]) -> Self:
+        """Due messages of the same keys that were published before one of these with a lower priority."""
+        elders = Q(pk__in=[])
+        for row in rows:
+            elders |= Q(topic=row.topic, key=row.key, priority__lt=row.priority, pk__lt=row.pk)
+        return self.due().filter(elders)
+
+    def with_expiry(self) -> Self:
+        """Tell of each message whether it must not be sent any more, by the database's clock: `is_expired`."""
+        return self.annotate(is_expired=Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow()))
+
+    def complete(self, confirmed: Sequence[Confirmed]) -> None:
+        """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
+        if timedelta(0) != conf.DLQ_PUBLISHED_RETENTION:
+            history = (row.published(partition, offset) for row, partition, offset in confirmed)
+            PublishedMessage.objects.using(self.db).bulk_create(history)
+        self.filter(pk__in=[row.pk for row, _, _ in confirmed]).delete()
+
+
+class OutboxMessage(StoredMessage):
+    """One message to send. Rows are inserted and deleted, never updated, so Debezium can read the table too."""
+
+    # The higher number is sent first, except inside one key.
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), db_default=DatabaseNow())
+    # A replay: the dead letter it comes from, and the only group that shall handle it (empty: all).
+    letter_id = models.BigIntegerField(_("dead letter"), null=True, blank=True)
+    group = models.CharField(_("group"), max_length=100, blank=True, default="")
+
+    # Set by with_expiry().
+    is_expired: bool
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("outbox message")
+        verbose_name_plural = _("outbox messages")
+        indexes = [models.Index(fields=["-priority", "id"], name="dlq_outbox_order")]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.message_key}"
+
+    def record(self) -> Record:
+        """Return the message as it will travel: the publisher's headers, then this app's own."""
+        return Record(
+            topic=self.topic,
+            key=self.key_bytes,
+            body=self.body_bytes,
+            headers=(*self.headers, *self._own_headers()),
+        )
+
+    def published(self, partition: int | None, offset: int | None) -> PublishedMessage:
+        """Return the row of the history that this one becomes."""
+        return PublishedMessage(
+            outbox_id=self.pk,
+            priority=self.priority,
+            letter_id=self.letter_id,
+            group=self.group,
+            created_at=self.created_at,
+            partition=partition,
+            offset=offset,
+            **self.message_columns(),
+        )
+
+    def _own_headers(self) -> Iterable[tuple[str, bytes]]:
+        yield wire.ID, self.message_id.encode()
+        if self.message_key != self.message_id:
+            yield wire.MESSAGE_KEY, self.message_key.encode()
+        if self.tag:
+            yield wire.TAG, self.tag.encode()
+        if self.expires_at is not None:
+            yield wire.EXPIRES, self.expires_at.isoformat().encode()
+        if self.group:
+            yield wire.GROUP, self.group.encode()
+        if self.letter_id is not None:
+            yield wire.LETTER, str(self.letter_id).encode()

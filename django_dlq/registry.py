@@ -1,0 +1,92 @@
+"""Which handlers there are, and which of them takes a message."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.utils.module_loading import import_string
+
+from django_dlq.conf import conf
+from django_dlq.exceptions import Expired, HandlerConflict
+from django_dlq.message import ReceivedMessage
+from django_dlq.retry_policy import RetryPolicy
+
+HandlerFunction = Callable[[ReceivedMessage], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """A callable, the topics it takes messages from, and the consumer group in whose name it runs.
+
+    Without tags it takes every message of its topics; `retry` None means the project's default policy.
+    """
+
+    function: HandlerFunction
+    topics: tuple[str, ...]
+    group: str
+    tags: frozenset[str] = frozenset()
+    retry: RetryPolicy | None = None
+    broker: str = "default"
+
+    @property
+    def name(self) -> str:
+        """The dotted path of the callable, as dead letters name it."""
+        return f"{self.function.__module__}.{getattr(self.function, '__qualname__', repr(self.function))}"
+
+    def takes(self, topic: str, tag: str) -> bool:
+        """Tell whether a message of this topic with this tag is for this handler."""
+        return topic in self.topics and (not self.tags or tag in self.tags)
+
+    def delay_after(self, attempt: int, error: BaseException) -> timedelta | None:
+        """Return how long to wait after this failed attempt (the first is 1), or None if the message is dead."""
+        if isinstance(error, (Expired, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
+            return None
+        return (self.retry or _default_policy()).delay_after(attempt, error)
+
+    def conflicts_with(self, other: "Handler") -> bool:
+        """Tell whether some message would be taken by both: a group handles each message once."""
+        return (
+            self.group == other.group
+            and bool(set(self.topics) & set(other.topics))
+            and (not self.tags or not other.tags or bool(self.tags & other.tags))
+        )
+
+
+@dataclass(slots=True)
+class Registry:
+    """The handlers of this process."""
+
+    handlers: list[Handler] = field(default_factory=list)
+
+    def add(self, handler: Handler) -> None:
+        """Add a handler, in place of one of the same name; raise HandlerConflict if another takes the same messages."""
+        others = [known for known in self.handlers if known.name != handler.name]
+        for other in others:
+            if handler.conflicts_with(other):
+                raise HandlerConflict(
+                    f"{handler.name} and {other.name} would both take messages of group {handler.group!r}; "
+                    "give them different groups, or tags that do not overlap"
+                )
+            if handler.group == other.group and handler.broker != other.broker:
+                raise HandlerConflict(f"group {handler.group!r} cannot consume from two brokers; use two groups")
+        self.handlers = [*others, handler]
+
+    def groups(self) -> list[str]:
+        """Return the names of all groups, sorted."""
+        return sorted({handler.group for handler in self.handlers})
+
+    def of_group(self, group: str) -> list[Handler]:
+        """Return the handlers of one group."""
+        return [handler for handler in self.handlers if handler.group == group]
+
+    def match(self, group: str, topic: str, tag: str) -> Handler | None:
+        """Return the handler of this group that takes such a message, if there is one."""
+        return next((handler for handler in self.of_group(group) if handler.takes(topic, tag)), None)
+
+
+handlers = Registry()
+
+
+def _default_policy() -> RetryPolicy:
+    delays = conf.DLQ_RETRY_DELAYS
+    return RetryPolicy() if delays is None else RetryPolicy(delays=delays)

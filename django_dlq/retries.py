@@ -1,0 +1,91 @@
+"""Try again what failed, when it is due."""
+
+from django.db import connections, router, transaction
+
+from django_dlq import deadletters, inbox
+from django_dlq.exceptions import IllegalTransition, UnknownHandler
+from django_dlq.fingerprint import Failure
+from django_dlq.message import ReceivedMessage, Record
+from django_dlq.models import DeadLetter
+from django_dlq.registry import handlers
+from django_dlq.runner import lost_connection
+
+BATCH = 100
+ACTOR = "retries"
+
+
+class Retries:
+    """Run the attempts that are due. Several may run side by side: a letter that one has in hand, others pass over."""
+
+    def run_once(self) -> int:
+        """Make up to a hundred attempts that are due; return how many were made."""
+        for made in range(BATCH):
+            if not self._attempt_next():
+                return made
+        return BATCH
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _attempt_next(self) -> bool:
+        letter: DeadLetter | None = None
+        try:
+            with transaction.atomic(using=_database()):
+                letter = _lock_next()
+                if letter is not None:
+                    _handle(letter)
+        except (Exception, SystemExit) as error:  # whatever a handler raises is the letter's content
+            if letter is None or lost_connection(error):
+                raise
+            _fail(letter, error)
+        return letter is not None
+
+
+def _lock_next() -> DeadLetter | None:
+    """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it too."""
+    can_skip = connections[_database()].features.has_select_for_update_skip_locked
+    return DeadLetter.objects.due().select_for_update(skip_locked=can_skip).first()
+
+
+def _handle(letter: DeadLetter) -> None:
+    handler = handlers.match(letter.group, letter.topic, letter.tag)
+    if handler is None:
+        raise UnknownHandler(
+            f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
+        )
+    inbox.handle_once(_message(letter), letter.group, handler.function)
+    deadletters.resolve(letter, actor=ACTOR)
+
+
+def _fail(letter: DeadLetter, error: BaseException) -> None:
+    handler = handlers.match(letter.group, letter.topic, letter.tag)
+    delay = handler.delay_after(letter.attempts + 1, error) if handler else None
+    try:
+        deadletters.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=delay)
+    except IllegalTransition:
+        # Somebody acted on the letter after the attempt was rolled back; what they decided stands.
+        return
+
+
+def _message(letter: DeadLetter) -> ReceivedMessage:
+    record = Record(
+        topic=letter.topic,
+        key=letter.key_bytes,
+        body=letter.body_bytes,
+        headers=letter.headers,
+        partition=letter.partition,
+        offset=letter.offset,
+        timestamp=letter.sent_at,
+    )
+    return ReceivedMessage(
+        record=record,
+        message_id=letter.message_id,
+        message_key=letter.message_key,
+        tag=letter.tag,
+        group=letter.group,
+        attempt=letter.attempts + 1,
+    )
+
+
+def _database() -> str:
+    return router.db_for_write(DeadLetter)

@@ -1,0 +1,148 @@
+"""Loops and Unix signals, which no other file knows."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_dlq import signals
+from django_dlq.exceptions import BrokerUnavailable
+
+LONGEST_PAUSE = 5.0
+SUPERVISOR = "DLQ_SUPERVISOR_PID"
+"""Environment variable: the process whose death ends this one, so that nothing is left running."""
+
+
+class Machine(Protocol):
+    """Something that does a piece of work whenever it is asked."""
+
+    def run_once(self) -> int:
+        """Do what there is to do, at most one batch; return how much was done."""
+
+    def close(self) -> None:
+        """Give back leases and connections."""
+
+
+class Loop:
+    """Run a machine again and again until it is told to stop.
+
+    SIGTERM and SIGINT let it finish the batch in hand; a second one ends the process at once, as if it had been killed,
+    which loses nothing. While the database or the broker cannot be reached it waits, longer each time up to five
+    seconds, and goes on by itself.
+    """
+
+    def __init__(self, machine: Machine, *, idle: float) -> None:
+        self.machine = machine
+        self.idle = idle
+        self.stopped = threading.Event()
+        self._troubles = 0
+
+    def run(self) -> None:
+        """Run until stopped, then close the machine."""
+        try:
+            with stopping_on_signals(self.stopped.set):
+                while not self.stopped.is_set() and not orphaned():
+                    self._turn()
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        _close_old_connections()
+        try:
+            done = self.machine.run_once()
+        except BrokerUnavailable as error:
+            signals.tell(signals.broker_unavailable, type(self.machine), broker="", error=error)
+            self._pause_for_trouble()
+        except (OperationalError, InterfaceError) as error:
+            signals.tell(signals.database_unavailable, type(self.machine), error=error)
+            close_connections()
+            self._pause_for_trouble()
+        else:
+            self._troubles = 0
+            if not done:
+                self.stopped.wait(self.idle * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
+
+    def _pause_for_trouble(self) -> None:
+        self._troubles += 1
+        self.stopped.wait(pause_after(self._troubles))
+
+    def _close(self) -> None:
+        try:
+            self.machine.close()
+        except DatabaseError as error:
+            # A lease that cannot be given back runs out by itself.
+            signals.tell(signals.database_unavailable, type(self.machine), error=error)
+
+
+def pause_after(troubles: int) -> float:
+    """Return the seconds to wait after so many troubles in a row: doubling to five, with jitter."""
+    longest: float = min(LONGEST_PAUSE, 0.1 * 2 ** min(troubles, 10))
+    return longest * random.uniform(0.5, 1)  # noqa: S311
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Tell whether an error means that the database cannot be reached, rather than that a statement was wrong."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    return not all(_is_usable(connection) for connection in connections.all(initialized_only=True))
+
+
+def _is_usable(connection: BaseDatabaseWrapper) -> bool:
+    # Django drops a connection that broke inside atomic(); connecting anew tells whether the database is there.
+    try:
+        connection.ensure_connection()
+    except DatabaseError:
+        return False
+    return connection.is_usable()
+
+
+def close_connections() -> None:
+    """Close every database connection of this thread, so that the next query makes a new one."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+
+
+def _close_old_connections() -> None:
+    """Close connections that outlived CONN_MAX_AGE.
+
+    Its default 0 means "after each request"; a process that never ends a request would connect anew for every batch.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["CONN_MAX_AGE"] != 0:
+            connection.close_if_unusable_or_obsolete()
+
+
+def orphaned() -> bool:
+    """Tell whether the supervisor that started this process is gone."""
+    supervisor = os.environ.get(SUPERVISOR)
+    return supervisor is not None and os.getppid() != int(supervisor)
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on the first SIGTERM or SIGINT, and let a second one end the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; whoever started this thread stops it
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    try:
+        for number in numbers:
+            signal.signal(number, on_signal)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
