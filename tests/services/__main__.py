@@ -25,7 +25,9 @@ def main() -> int:
         return {"up": up, "down": down, "status": status}[arguments.do](chosen)
     except (MissingPackagesError, ServiceError) as problem:
         print(problem, file=sys.stderr)
-        return 1
+    except PermissionError as problem:
+        print(f"{problem}: another user's services live there; DLQ_SERVICES_DIR chooses a place", file=sys.stderr)
+    return 1
 
 
 def up(services: Sequence[Service]) -> int:
