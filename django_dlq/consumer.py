@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db import router
 
-from django_dlq import deadletters, inbox, signals
+from django_dlq import burial, inbox, signals
 from django_dlq import message as wire
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
@@ -115,13 +115,13 @@ def _handle(message: ReceivedMessage, handler: Handler) -> None:
 def _bury(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
     failure = Failure.of(error, message.group, handler.name)
     delay = handler.delay_after(message.attempt, error)
-    deadletters.bury_received(message, failure, handler=handler, delay=delay)
+    burial.bury_received(message, failure, handler=handler, delay=delay)
 
 
 def _end_replay(message: ReceivedMessage) -> None:
     letter_id = message.record.header(wire.LETTER)
     if letter_id is not None and letter_id.isdigit() and message.record.header(wire.GROUP):
-        deadletters.resolve_replayed([int(letter_id)], actor=Source.CONSUMER.value, group=message.group)
+        burial.resolve_replayed([int(letter_id)], actor=Source.CONSUMER.value, group=message.group)
 
 
 def _check_expiry(message: ReceivedMessage) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db import router, transaction
 
-from django_dlq import deadletters, signals
+from django_dlq import burial, signals
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Receipt
 from django_dlq.conf import conf
@@ -106,13 +106,13 @@ class Relay:
             OutboxMessage.objects.complete([(row, receipt.partition, receipt.offset) for row, receipt in sent])
             replays = [row.letter_id for row, _ in sent if row.letter_id is not None]
             if replays:
-                deadletters.resolve_replayed(replays, actor=Source.RELAY.value)
+                burial.resolve_replayed(replays, actor=Source.RELAY.value)
         signals.tell(signals.messages_published, type(self), rows=[row for row, _ in sent])
 
     def _bury(self, row: OutboxMessage, error: Exception) -> None:
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
             self._fence()
-            deadletters.bury_unsent(row, Failure.of(error, "relay", row.topic))
+            burial.bury_unsent(row, Failure.of(error, "relay", row.topic))
 
     def _fence(self) -> None:
         """Raise LeaseLost unless the lease is this relay's; in the transaction, so that it stays so until commit."""

@@ -2,7 +2,7 @@
 
 from django.db import connections, router, transaction
 
-from django_dlq import deadletters, inbox
+from django_dlq import burial, inbox
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -54,14 +54,14 @@ def _handle(letter: DeadLetter) -> None:
             f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
         )
     inbox.handle_once(_message(letter), letter.group, handler.function)
-    deadletters.resolve(letter, actor=ACTOR)
+    burial.resolve(letter, actor=ACTOR)
 
 
 def _fail(letter: DeadLetter, error: BaseException) -> None:
     handler = handlers.match(letter.group, letter.topic, letter.tag)
     delay = handler.delay_after(letter.attempts + 1, error) if handler else None
     try:
-        deadletters.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=delay)
+        burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=delay)
     except IllegalTransition:
         # Somebody acted on the letter after the attempt was rolled back; what they decided stands.
         return

@@ -2,7 +2,7 @@
 
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
-from django_dlq.models.dead_letter_event import DeadLetterEvent, Kind
+from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.inbox_message import InboxMessage
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.published_message import PublishedMessage
@@ -11,6 +11,7 @@ from django_dlq.models.stored_message import StoredMessage, key_columns
 
 __all__ = [
     "TRANSITIONS",
+    "Actor",
     "DatabaseNow",
     "DeadLetter",
     "DeadLetterEvent",

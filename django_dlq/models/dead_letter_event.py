@@ -1,14 +1,21 @@
 """The timeline of a dead letter: every failure and every act, with a name on it."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from django_dlq import signals
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter
+
+Actor = AbstractBaseUser | str
+"""A user, or the name of a program that acts on its own."""
 
 
 class Kind(models.TextChoices):
@@ -20,6 +27,30 @@ class Kind(models.TextChoices):
     DISCARDED = "discarded", _("discarded")
     RESTORED = "restored", _("restored")
     RESOLVED = "resolved", _("resolved")
+
+
+class DeadLetterEventManager(models.Manager["DeadLetterEvent"]):
+    """Add lines to timelines."""
+
+    def note(
+        self,
+        letter: DeadLetter,
+        kind: Kind,
+        *,
+        actor: Actor,
+        reason: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> "DeadLetterEvent":
+        """Write what happened to a letter, who did it, and why; tell it to the signal's receivers once committed."""
+        user: Any = None if isinstance(actor, str) else actor
+        name = actor if isinstance(actor, str) else actor.get_username()
+        event = self.create(
+            letter=letter, kind=kind, actor=user, actor_name=name, reason=reason.strip(), data=dict(data or {})
+        )
+        if kind != Kind.FAILED:  # of failures, the signal message_failed tells
+            tell = partial(signals.tell, signals.letter_changed, DeadLetter, letter=letter, event=event)
+            transaction.on_commit(tell, using=event._state.db)
+        return event
 
 
 class DeadLetterEvent(models.Model):
@@ -42,6 +73,8 @@ class DeadLetterEvent(models.Model):
     actor_name = models.CharField(_("actor's name"), max_length=255)
     reason = models.TextField(_("reason"), blank=True, default="")
     data = models.JSONField(_("data"), default=dict)
+
+    objects = DeadLetterEventManager()
 
     class Meta:
         verbose_name = _("dead letter event")

@@ -1,0 +1,164 @@
+"""Bury what failed, and settle what went well after all: what the machines do to letters.
+
+What people do to them is in deadletters.py.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, router, transaction
+
+from django_dlq import signals
+from django_dlq.conf import conf
+from django_dlq.exceptions import IllegalTransition
+from django_dlq.fingerprint import Failure
+from django_dlq.message import ReceivedMessage
+from django_dlq.models import (
+    DeadLetter,
+    DeadLetterEvent,
+    Kind,
+    OutboxMessage,
+    Source,
+    State,
+    in_future,
+    key_columns,
+    open_key,
+)
+from django_dlq.registry import Handler
+
+__all__ = ["bury_received", "bury_unsent", "fail_again", "resolve", "resolve_replayed"]
+
+
+def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
+    """Turn an outbox row that cannot be sent, or must not be any more, into a dead letter, in one transaction.
+
+    If the row was a replay, its letter is dead again instead of there being a second one.
+    """
+    with transaction.atomic(using=_database()):
+        replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
+        letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
+        if letter is None:
+            letter = _new_letter(failure, delay=None, source=Source.RELAY, **row.message_columns())
+        else:
+            _write_failure(letter, failure, delay=None)
+        OutboxMessage.objects.filter(pk=row.pk).delete()
+    signals.tell(signals.message_failed, DeadLetter, letter=letter)
+    return letter
+
+
+def bury_received(
+    message: ReceivedMessage, failure: Failure, *, handler: Handler, delay: timedelta | None
+) -> DeadLetter:
+    """Write down that a message could not be handled: to be retried after `delay`, or dead if that is None.
+
+    A message has one open letter per group, however often it is delivered; each failure is a line in its timeline.
+    """
+    try:
+        letter = _bury_received(message, failure, handler=handler, delay=delay)
+    except IntegrityError:
+        # The same message failed elsewhere between the look and the insert: now there is a letter to be found.
+        letter = _bury_received(message, failure, handler=handler, delay=delay)
+    signals.tell(signals.message_failed, DeadLetter, letter=letter)
+    return letter
+
+
+def fail_again(letter: DeadLetter, failure: Failure, *, delay: timedelta | None) -> None:
+    """Write down that a retry failed too: to be retried after `delay`, or dead if that is None."""
+    with transaction.atomic(using=_database()):
+        _write_failure(letter, failure, delay=delay)
+    signals.tell(signals.message_failed, DeadLetter, letter=letter)
+
+
+def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
+    """Settle a letter whose message has been handled, or sent."""
+    with transaction.atomic(using=_database()):
+        letter.move("resolve")
+        DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
+
+
+def resolve_replayed(letter_ids: Iterable[int], *, actor: str, group: str = "") -> None:
+    """Settle the letters whose replays have arrived: at the broker (no group), or with the handler of a group.
+
+    Ids come from headers, so those of other groups, of unknown letters, or of letters that somebody has meanwhile
+    settled, are passed over.
+    """
+    replaying = DeadLetter.objects.filter(pk__in=letter_ids, group=group, state=State.REPLAYING)
+    for letter in replaying:
+        with suppress(IllegalTransition):
+            resolve(letter, actor=actor)
+
+
+def _bury_received(
+    message: ReceivedMessage, failure: Failure, *, handler: Handler, delay: timedelta | None
+) -> DeadLetter:
+    with transaction.atomic(using=_database()):
+        letter = DeadLetter.objects.select_for_update().of_message(message.group, message.message_key).first()
+        if letter is None:
+            return _new_letter(failure, delay=delay, **_received_columns(message, handler))
+        # A dead letter that is delivered again and a replay that fails are for a person, not for the ladder.
+        _write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
+        return letter
+
+
+def _received_columns(message: ReceivedMessage, handler: Handler) -> dict[str, Any]:
+    record = message.record
+    return {
+        "source": Source.CONSUMER,
+        "message_id": message.message_id,
+        "message_key": message.message_key,
+        "open_key": open_key(message.group, message.message_key),
+        "topic": record.topic,
+        "tag": message.tag,
+        "headers": record.headers,
+        "body": record.body,
+        "broker": handler.broker,
+        "group": message.group,
+        "handler": handler.name[:255],
+        "partition": record.partition,
+        "offset": record.offset,
+        "sent_at": record.timestamp,
+        **key_columns(record.key),
+    }
+
+
+def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) -> DeadLetter:
+    letter = DeadLetter.objects.create(
+        state=State.DEAD if delay is None else State.RETRYING,
+        next_attempt_at=None if delay is None else in_future(delay),
+        attempts=1,
+        **_failure_columns(failure),
+        **columns,
+    )
+    # What the database's clock has filled in.
+    letter.refresh_from_db(fields=["next_attempt_at"])
+    _note_failure(letter, failure, is_new=True)
+    return letter
+
+
+def _write_failure(letter: DeadLetter, failure: Failure, *, delay: timedelta | None) -> None:
+    is_new = failure.fingerprint != letter.fingerprint
+    letter.failed_again("give_up" if delay is None else "retry", delay=delay, **_failure_columns(failure))
+    _note_failure(letter, failure, is_new=is_new)
+
+
+def _failure_columns(failure: Failure) -> dict[str, Any]:
+    return {
+        "error_class": failure.error_class[:255],
+        "error_message": failure.error_message,
+        "traceback": failure.traceback,
+        "fingerprint": failure.fingerprint,
+        "release": conf.DLQ_RELEASE,
+    }
+
+
+def _note_failure(letter: DeadLetter, failure: Failure, *, is_new: bool) -> None:
+    data = {"attempt": letter.attempts, "error_class": failure.error_class, "error_message": failure.error_message}
+    if is_new:  # sixteen retries that fail alike need one traceback
+        data["traceback"] = failure.traceback
+    DeadLetterEvent.objects.note(letter, Kind.FAILED, actor=letter.source, data=data)
+
+
+def _database() -> str:
+    return router.db_for_write(DeadLetter)
