@@ -7,20 +7,31 @@ and the next relay sends them again with the same ids.
 
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from django.db import router, transaction
 
 from django_dlq import burial, signals
-from django_dlq.brokers import brokers
+from django_dlq.brokers import UnknownBroker, brokers
 from django_dlq.brokers.base import Receipt
 from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerUnavailable, Expired, LeaseLost
 from django_dlq.fingerprint import Failure
 from django_dlq.models import OutboxMessage, RelayLane, Source
+from django_dlq.runner import pause_after
 
 Sent = tuple[OutboxMessage, Receipt]
+
+
+class Pause(NamedTuple):
+    """How long a broker that could not be reached is left alone, and why."""
+
+    troubles: int
+    until: float
+    reason: str
 
 
 class Relay:
@@ -29,18 +40,24 @@ class Relay:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.epoch: int | None = None
+        self._kept_at = 0.0
+        self._pauses: dict[str, Pause] = {}
 
     def run_once(self) -> int:
         """Send one batch; return how many messages left the outbox, 0 as well while another relay has the lease.
 
-        Raises BrokerUnavailable if nothing could be sent for that reason. The messages stay where they are.
+        What a broker that cannot be reached would have taken stays in the outbox, and that broker is left alone for a
+        while, longer each time up to five seconds; messages for other brokers go on.
         """
         if not self.has_lease():
             return 0
         try:
             rows = self._next_batch()
-            expired = self._bury_expired(rows)
-            return expired + self._send([row for row in rows if not row.is_expired])
+            done = self._bury_expired(rows)
+            live = [row for row in rows if not row.is_expired]
+            for alias in dict.fromkeys(row.broker for row in live):
+                done += self._send(alias, [row for row in live if row.broker == alias])
+            return done
         except LeaseLost:
             signals.tell(signals.relay_lost_lease, type(self), owner=self.owner, epoch=self.epoch)
             self.epoch = None
@@ -54,21 +71,41 @@ class Relay:
 
     def has_lease(self) -> bool:
         """Keep the lease, or take it if it is free; return False while another relay has it."""
-        lease = conf.DLQ_RELAY_LEASE
-        if self.epoch is not None and RelayLane.objects.keep(self.owner, self.epoch, lease):
+        if self.epoch is not None and (self._is_fresh() or self._keep()):
             return True
-        self.epoch = RelayLane.objects.take(self.owner, lease)
+        self._kept_at = time.monotonic()
+        self.epoch = RelayLane.objects.take(self.owner, conf.DLQ_RELAY_LEASE)
         if self.epoch is not None:
             signals.tell(signals.relay_started, type(self), owner=self.owner, epoch=self.epoch)
         return self.epoch is not None
 
+    def unavailable(self) -> dict[str, str]:
+        """Return the brokers that are left alone at the moment, each with the reason."""
+        now = time.monotonic()
+        return {alias: pause.reason for alias, pause in self._pauses.items() if pause.until > now}
+
+    def _is_fresh(self) -> bool:
+        # An idle relay that wrote its lease at every look would cost the database more than its work does.
+        return time.monotonic() - self._kept_at < conf.DLQ_RELAY_LEASE.total_seconds() / 3
+
+    def _keep(self) -> bool:
+        began = time.monotonic()
+        kept = self.epoch is not None and RelayLane.objects.keep(self.owner, self.epoch, conf.DLQ_RELAY_LEASE)
+        if kept:
+            self._kept_at = began
+        return kept
+
     def _next_batch(self) -> list[OutboxMessage]:
-        rows = list(OutboxMessage.objects.due().in_sending_order().with_expiry()[: conf.DLQ_RELAY_BATCH])
+        size = conf.DLQ_RELAY_BATCH
+        due = OutboxMessage.objects.due().exclude(broker__in=self.unavailable()).with_expiry()
+        rows = list(due.in_sending_order()[:size])
         urgent = [row for row in rows if row.priority and row.key is not None]
         if not urgent:
             return rows
         # A key inherits the priority of its most urgent message: its earlier messages are sent now too, and first.
-        elders = list(OutboxMessage.objects.elders_of(urgent).with_expiry())
+        elders = list(due.elders_of(urgent).order_by("id")[:size])
+        if len(elders) == size:
+            return elders  # perhaps there are more, so what they precede has to wait
         known = {row.pk for row in elders}
         return _in_key_order([*elders, *(row for row in rows if row.pk not in known)])
 
@@ -79,24 +116,28 @@ class Relay:
             self._bury(row, error)
         return len(expired)
 
-    def _send(self, rows: Sequence[OutboxMessage]) -> int:
-        sent: list[Sent] = []
-        for alias in dict.fromkeys(row.broker for row in rows):
-            sent += self._send_to(alias, [row for row in rows if row.broker == alias])
-        refused = [(row, receipt.error) for row, receipt in sent if _is_refused(receipt)]
+    def _send(self, alias: str, rows: Sequence[OutboxMessage]) -> int:
+        try:
+            receipts = brokers[alias].send([row.record() for row in rows], conf.DLQ_PUBLISH_TIMEOUT.total_seconds())
+        except (BrokerUnavailable, UnknownBroker) as error:
+            self._pause(alias, error)
+            return 0
+        sent = list(zip(rows, receipts, strict=True))
         self._complete([(row, receipt) for row, receipt in sent if receipt.error is None])
-        for row, error in refused:
-            assert error is not None
-            self._bury(row, error)
         left = [receipt.error for _, receipt in sent if isinstance(receipt.error, BrokerUnavailable)]
-        if left and len(left) == len(rows):
-            raise left[0]
+        for row, receipt in sent:
+            if receipt.error is not None and not isinstance(receipt.error, BrokerUnavailable):
+                self._bury(row, receipt.error)
+        if left:
+            self._pause(alias, left[0])
+        else:
+            self._pauses.pop(alias, None)
         return len(rows) - len(left)
 
-    def _send_to(self, alias: str, rows: Sequence[OutboxMessage]) -> list[Sent]:
-        timeout = conf.DLQ_PUBLISH_TIMEOUT.total_seconds()
-        receipts = brokers[alias].send([row.record() for row in rows], timeout)
-        return list(zip(rows, receipts, strict=True))
+    def _pause(self, alias: str, error: Exception) -> None:
+        troubles = self._pauses[alias].troubles + 1 if alias in self._pauses else 1
+        self._pauses[alias] = Pause(troubles, time.monotonic() + pause_after(troubles), str(error))
+        signals.tell(signals.broker_unavailable, type(self), broker=alias, error=error)
 
     def _complete(self, sent: Sequence[Sent]) -> None:
         if not sent:
@@ -116,7 +157,7 @@ class Relay:
 
     def _fence(self) -> None:
         """Raise LeaseLost unless the lease is this relay's; in the transaction, so that it stays so until commit."""
-        if self.epoch is None or not RelayLane.objects.keep(self.owner, self.epoch, conf.DLQ_RELAY_LEASE):
+        if not self._keep():
             raise LeaseLost("the lease has passed to another relay")
 
 
@@ -131,7 +172,3 @@ def _in_key_order(rows: Iterable[OutboxMessage]) -> list[OutboxMessage]:
         for place, row in zip(taken, sorted((ordered[place] for place in taken), key=lambda row: row.pk), strict=True):
             ordered[place] = row
     return ordered
-
-
-def _is_refused(receipt: Receipt) -> bool:
-    return receipt.error is not None and not isinstance(receipt.error, BrokerUnavailable)

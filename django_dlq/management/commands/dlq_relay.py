@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.relay import Relay
 
@@ -13,8 +15,12 @@ class Command(MachineCommand):
 
     def make(self, **options: Any) -> Relay:
         """Return a relay."""
-        return Relay()
+        self.relay = Relay()
+        return self.relay
 
     def report(self, done: int) -> str:
-        """Say how many messages left the outbox."""
+        """Say how many messages left the outbox, and raise CommandError if a broker could not take the rest."""
+        if troubles := self.relay.unavailable():
+            why = "; ".join(f"broker {alias}: {reason}" for alias, reason in troubles.items())
+            raise CommandError(f"{done} messages left the outbox, and others wait for their broker. {why}")
         return f"{done} messages left the outbox"
