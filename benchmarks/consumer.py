@@ -1,0 +1,83 @@
+"""How fast one consumer process handles messages, one transaction each."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import confluent_kafka
+from django.db import connection
+
+from benchmarks import database, raw
+from benchmarks.kafka import Cluster
+from benchmarks.measure import Comparison, rate
+from benchmarks.publish import body
+from django_dlq.conf import conf
+from django_dlq.consumer import Consumer
+from django_dlq.message import ReceivedMessage
+from django_dlq.registry import Handler, handlers
+
+MESSAGES = 3_000
+
+
+def measure(cluster: Cluster, rounds: int) -> list[Comparison]:
+    """Let the consumer and the loop by hand take turns, each on a topic that was filled before."""
+    pairs = [(_ours(_filled(cluster)), _by_hand(cluster, _filled(cluster))) for _ in range(rounds)]
+    ours, raw_rates = zip(*pairs, strict=True)
+    note = f"one INSERT per handler, {cluster.name} Kafka"
+    return [Comparison(name=f"consumer, {cluster.name}", unit="msg/s", ours=ours, raw=raw_rates, note=note)]
+
+
+def _ours(topic: str) -> float:
+    group = f"ours-{uuid.uuid4().hex[:8]}"
+    handlers.handlers = [Handler(function=_handle, topics=(topic,), group=group)]
+    consumer = Consumer(group)
+    try:
+        warm = _until_first(consumer.run_once)
+        return rate(consumer.run_once, MESSAGES - warm)
+    finally:
+        consumer.close()
+
+
+def _handle(message: ReceivedMessage) -> None:
+    # The same statement as by hand: what the ORM takes in a handler is not the consumer's.
+    with connection.cursor() as cursor:
+        cursor.execute(raw.ORDER, (message.json()["order"],))
+
+
+def _by_hand(cluster: Cluster, topic: str) -> float:
+    group = f"raw-{uuid.uuid4().hex[:8]}"
+    options = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": cluster.bootstrap, **options})
+    consumer.subscribe([topic])
+
+    with database.by_hand() as hand:
+
+        def run_once() -> int:
+            return raw.consume(hand, consumer, group, conf.DLQ_CONSUMER_BATCH)
+
+        try:
+            warm = _until_first(run_once)
+            return rate(run_once, MESSAGES - warm)
+        finally:
+            consumer.close()
+
+
+def _until_first(run_once: Callable[[], int]) -> int:
+    """Join the group before the clock runs; return how many messages came with that."""
+    while not (done := run_once()):
+        pass
+    return done
+
+
+def _filled(cluster: Cluster) -> str:
+    database.empty()
+    database.settle()
+    topic = cluster.topic()
+    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap})
+    for number in range(MESSAGES):
+        headers: Any = [("id", str(uuid.uuid4()).encode())]
+        producer.produce(topic, json.dumps(body(number)).encode(), str(number), headers=headers)
+    if left := producer.flush(30):
+        raise RuntimeError(f"{left} messages could not be put into the topic")
+    return topic

@@ -1,0 +1,92 @@
+"""The Kafkas to measure against: a mock in a process of its own, and the real one beside it if it runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from django.test import override_settings
+
+from tests.services.kafka import KAFKA
+
+PARTITIONS = 4
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A Kafka, and the topics that were made in it."""
+
+    name: str
+    bootstrap: str
+    topics: list[str] = field(default_factory=list)
+
+    def topic(self) -> str:
+        """Return a topic that nobody has used."""
+        topic = f"dlq-bench-{uuid.uuid4().hex[:12]}"
+        if self.name == "mock":
+            Producer({"bootstrap.servers": self.bootstrap}).list_topics(topic, 10)  # asking for it creates it
+        else:
+            self._admin().create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
+        self.topics.append(topic)
+        return topic
+
+    def forget(self) -> None:
+        """Delete the topics again."""
+        if self.name != "mock" and self.topics:
+            for deleted in self._admin().delete_topics(self.topics).values():
+                deleted.result(30)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+
+@contextmanager
+def mock() -> Iterator[Cluster]:
+    """Start the mock cluster in another process, so that it does not share Python's lock with what is measured."""
+    command = [sys.executable, "-m", "django_dlq.testing.mock_kafka"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        bootstrap = process.stdout.readline().strip()
+        try:
+            with _used(Cluster("mock", bootstrap)) as cluster:
+                yield cluster
+        finally:
+            process.stdin.close()
+
+
+@contextmanager
+def real() -> Iterator[Cluster]:
+    """Use the Kafka of `make services`, or the one that DLQ_TEST_KAFKA names."""
+    bootstrap = real_address()
+    assert bootstrap is not None
+    with _used(Cluster("real", bootstrap)) as cluster:
+        yield cluster
+
+
+def real_address() -> str | None:
+    """Return where a real Kafka answers, or None."""
+    bootstrap = os.environ.get("DLQ_TEST_KAFKA") or f"{KAFKA.host}:{KAFKA.port}"
+    host, _, port = bootstrap.partition(",")[0].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return None
+    return bootstrap
+
+
+@contextmanager
+def _used(cluster: Cluster) -> Iterator[Cluster]:
+    options = {"bootstrap.servers": cluster.bootstrap}
+    backend = "django_dlq.brokers.kafka.KafkaBroker"
+    with override_settings(DLQ_BROKERS={"default": {"BACKEND": backend, "OPTIONS": options}}):
+        try:
+            yield cluster
+        finally:
+            cluster.forget()

@@ -1,0 +1,72 @@
+"""What one would write by hand: psycopg and confluent-kafka, the same tables, the same durability, nothing more.
+
+No lease, no fence, no history, no order by priority, no delays, no expiry, no headers but the id, no dead letters.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import confluent_kafka
+import psycopg
+
+Connection = psycopg.Connection[Any]
+BATCH = 500
+
+ORDER = "INSERT INTO benchmarks_order (number) VALUES (%s) RETURNING id"
+COLUMNS = 'message_id, message_key, topic, key, tag, headers, body, broker, priority, "group"'
+PUBLISH = f"INSERT INTO django_dlq_outboxmessage ({COLUMNS}) VALUES (%s, %s, %s, %s, '', '[]', %s, 'default', 0, '')"
+PUBLISH_MANY = f"""INSERT INTO django_dlq_outboxmessage ({COLUMNS})
+    SELECT id, id, topic, key, '', '[]', body, 'default', 0, ''
+    FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[]) AS t (id, topic, key, body)"""
+READ = "SELECT id, message_id, topic, key, body FROM django_dlq_outboxmessage ORDER BY id LIMIT %s"
+DELETE = "DELETE FROM django_dlq_outboxmessage WHERE id = ANY(%s)"
+CLAIM = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic) VALUES (%s, %s, %s, %s)
+    ON CONFLICT DO NOTHING"""
+
+
+def publish(connection: Connection, topic: str, key: str, body: dict[str, Any]) -> None:
+    """Write one message to the outbox."""
+    message_id = str(uuid.uuid4())
+    connection.execute(PUBLISH, (message_id, message_id, topic, key, json.dumps(body).encode()))
+
+
+def publish_many(connection: Connection, topic: str, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Write many messages to the outbox with one statement."""
+    ids = [str(uuid.uuid4()) for _ in messages]
+    keys = [key for key, _ in messages]
+    bodies = [json.dumps(body).encode() for _, body in messages]
+    connection.execute(PUBLISH_MANY, (ids, [topic] * len(ids), keys, bodies))
+
+
+def relay(connection: Connection, producer: confluent_kafka.Producer) -> int:
+    """Send one batch, wait once until all is confirmed, and delete it."""
+    rows = connection.execute(READ, (BATCH,)).fetchall()
+    refused: list[confluent_kafka.KafkaError] = []
+
+    def confirm(error: confluent_kafka.KafkaError | None, _message: confluent_kafka.Message) -> None:
+        if error is not None:
+            refused.append(error)
+
+    for _, message_id, topic, key, body in rows:
+        producer.produce(topic, body, key, headers=[("id", message_id.encode())], on_delivery=confirm)
+    left = producer.flush(10)
+    if left or refused:
+        raise RuntimeError(f"{left} messages unconfirmed, {len(refused)} refused")
+    connection.execute(DELETE, ([row[0] for row in rows],))
+    return len(rows)
+
+
+def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
+    """Handle some messages, each in a transaction with its inbox row; then commit the offsets."""
+    messages: list[Any] = consumer.consume(limit, 1.0)
+    for message in messages:
+        message_id = bytes(dict(message.headers())["id"]).decode()
+        with connection.transaction():
+            claimed = connection.execute(CLAIM, (group, message_id, message_id, message.topic()))
+            if claimed.rowcount:
+                connection.execute(ORDER, (json.loads(message.value() or b"")["order"],))
+    if messages:
+        consumer.commit(asynchronous=False)
+    return len(messages)
