@@ -1,0 +1,216 @@
+"""One member of a Kafka consumer group."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from django_dlq.brokers.base import Subscription
+from django_dlq.brokers.kafka_client import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Client,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    logger,
+    why,
+)
+from django_dlq.exceptions import BrokerUnavailable
+from django_dlq.message import Headers, Record
+
+COMMIT_SECONDS = 10.0
+"""How long a commit may take; librdkafka itself would wait for the brokers to come back, however long."""
+
+_REBALANCE_SECONDS = 3.0
+_CLOSE_SECONDS = 5.0
+_EPOCH = datetime.fromtimestamp(0, UTC)
+# Answers to a commit that say: the partition is another member's now.
+_LOST = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._NO_OFFSET,
+    }
+)
+# The member has left the group by being slow; the next poll joins it again.
+_HARMLESS = frozenset({KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED})
+
+
+class KafkaSubscription(Subscription):
+    """One member of a Kafka consumer group; it joins with the first poll."""
+
+    def __init__(self, topics: Sequence[str], settings: dict[str, Any]) -> None:
+        self._topics = list(topics)
+        self._settings = settings
+        self._member = Client()
+        # By topic and partition: the first offset that came since the partition was assigned to this member.
+        self._since: dict[tuple[str, int], int] = {}
+        self._complaints: set[str] = set()
+        self._trouble: str | None = None
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """Return some records; see Subscription.poll. A topic that does not exist (yet) is waited for."""
+        self._trouble = None
+        driver = self._joined()
+        try:
+            messages = self._messages(driver, limit, timeout)
+        except KafkaException as error:  # a fatal one; the driver raises these whenever it is called
+            self._member.is_broken = True
+            raise BrokerUnavailable(why(error)) from error
+        if not messages and self._trouble is not None:
+            raise BrokerUnavailable(self._trouble)
+        records = [_record(message) for message in messages]
+        for record in records:
+            self._since.setdefault((record.topic, record.partition or 0), record.offset or 0)
+        return records
+
+    def commit(self, records: Iterable[Record]) -> None:
+        """Say that these records are done; see Subscription.commit.
+
+        Not promised: that a commit counts which meets a rebalance; it is ignored as if the partitions were lost.
+        """
+        offsets = self._ends(records)
+        if not offsets:
+            return
+        started = time.monotonic()
+        error = self._commit(offsets)
+        # The answer while the group's leader hands out the partitions, which takes a moment.
+        while error is not None and error.code() == KafkaError.REBALANCE_IN_PROGRESS:
+            if time.monotonic() - started > _REBALANCE_SECONDS:
+                return
+            time.sleep(0.05)
+            error = self._commit(offsets)
+        if error is not None and error.code() not in _LOST:
+            raise BrokerUnavailable(error.str())
+
+    def close(self) -> None:
+        """Leave the group at once; see Subscription.close."""
+        driver, self._member.driver = self._member.driver, None
+        if driver is not None:
+            leaving = threading.Thread(target=_leave, args=[driver], name="dlq-kafka-leave", daemon=True)
+            leaving.start()
+            leaving.join(_CLOSE_SECONDS)
+
+    def _joined(self) -> Consumer:
+        if self._member.is_broken:
+            self.close()
+        if self._member.driver is None:
+            self._member.is_broken = False
+            self._since.clear()
+            driver = Consumer({**self._settings, "error_cb": self._hear}, logger=logger)
+            driver.subscribe(self._topics, on_revoke=self._forget, on_lost=self._forget)
+            self._member.driver = driver
+        joined: Consumer = self._member.driver
+        return joined
+
+    def _messages(self, driver: Consumer, limit: int, timeout: float) -> list[Message]:
+        # `consume` waits for as many as it is asked for: so the first is awaited alone, then come those that are there.
+        deadline = time.monotonic() + timeout
+        message = driver.poll(timeout)
+        while message is not None and not self._is_sound(message):
+            message = driver.poll(max(0.0, deadline - time.monotonic()))
+        if message is None:
+            return []
+        rest = driver.consume(limit - 1, 0) if limit > 1 else []
+        return [message, *(other for other in rest if self._is_sound(other))]
+
+    def _is_sound(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.fatal():
+            self._member.is_broken = True
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self._complain(error.str())
+        elif error.code() not in _HARMLESS:
+            self._trouble = error.str()
+        return False
+
+    def _complain(self, text: str) -> None:
+        if text not in self._complaints:
+            self._complaints.add(text)
+            logger.warning("%s; it is awaited", text)
+
+    def _hear(self, error: KafkaError) -> None:
+        self._member.hear(error)
+        if error.code() in {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._FATAL}:
+            self._trouble = error.str()
+
+    def _forget(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        for place in partitions:
+            self._since.pop((place.topic, place.partition), None)
+
+    def _ends(self, records: Iterable[Record]) -> list[TopicPartition]:
+        """Return the offsets to commit; none for partitions that were, even for a while, another member's."""
+        ends: dict[tuple[str, int], int] = {}
+        for record in records:
+            place, offset = (record.topic, record.partition or 0), record.offset or 0
+            since = self._since.get(place)
+            if since is not None and since <= offset >= ends.get(place, 0):
+                ends[place] = offset
+        return [TopicPartition(topic, partition, offset + 1) for (topic, partition), offset in ends.items()]
+
+    def _commit(self, offsets: list[TopicPartition]) -> KafkaError | None:
+        """Commit and return the error, if any; give the member up if that takes too long."""
+        driver = self._member.driver
+        if driver is None:
+            return None
+        errors: list[KafkaError | None] = []
+        committing = threading.Thread(
+            target=_commit, args=[driver, offsets, errors], name="dlq-kafka-commit", daemon=True
+        )
+        committing.start()
+        committing.join(COMMIT_SECONDS)
+        if not errors:
+            # A client must not be closed under a call; so it is left to leave the group when the call has returned.
+            self._member.driver = None
+            threading.Thread(target=_leave, args=[driver, committing], name="dlq-kafka-leave", daemon=True).start()
+            raise BrokerUnavailable(f"Kafka has not confirmed a commit within {COMMIT_SECONDS:g} seconds")
+        return errors[0]
+
+
+def _commit(driver: Consumer, offsets: list[TopicPartition], errors: list[KafkaError | None]) -> None:
+    try:
+        done = driver.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as error:
+        errors.append(error.args[0])
+    else:
+        errors.append(next((place.error for place in done or () if place.error is not None), None))
+
+
+def _leave(driver: Consumer, after: threading.Thread | None = None) -> None:
+    if after is not None:
+        after.join()
+    try:
+        driver.close()
+    except (KafkaException, RuntimeError) as error:
+        logger.info("a consumer ended with: %s", error)
+
+
+def _record(message: Message) -> Record:
+    topic = message.topic()
+    return Record(
+        topic=topic or "",
+        key=message.key(),
+        body=message.value(),
+        headers=cast("Headers", tuple(message.headers() or ())),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=_when(*message.timestamp()),
+    )
+
+
+def _when(kind: int, milliseconds: int) -> datetime | None:
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # a producer may set any number
+        return None
