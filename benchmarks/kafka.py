@@ -32,14 +32,16 @@ class Cluster:
         if self.name == "mock":
             Producer({"bootstrap.servers": self.bootstrap}).list_topics(topic, 10)  # asking for it creates it
         else:
-            self._admin().create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
+            admin = self._admin()  # held until the answer is there
+            admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
         self.topics.append(topic)
         return topic
 
     def forget(self) -> None:
         """Delete the topics again."""
         if self.name != "mock" and self.topics:
-            for deleted in self._admin().delete_topics(self.topics).values():
+            admin = self._admin()
+            for deleted in admin.delete_topics(self.topics).values():
                 deleted.result(30)
 
     def _admin(self) -> AdminClient:
