@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.core.serializers.json import DjangoJSONEncoder
 
@@ -85,7 +85,8 @@ class ReceivedMessage:
     @classmethod
     def of(cls, record: Record, group: str, *, attempt: int = 1) -> "ReceivedMessage":
         """Read the identities from a record's headers."""
-        message_id = identity(record.header(ID)) or f"{record.topic}-{record.partition}-{record.offset}"
+        place = identity(f"{record.topic}-{record.partition}-{record.offset}".encode()) or ""
+        message_id = identity(record.header(ID)) or place
         return cls(
             record=record,
             message_id=message_id,
@@ -129,9 +130,10 @@ class ReceivedMessage:
 
     def json(self) -> Any:
         """Return the body parsed as JSON; raise UnreadableBody if it is not (RFC 8259), an empty body included."""
+        text = self.text()
         try:
-            return json.loads(self.text(), parse_constant=_no_constant)
-        except (json.JSONDecodeError, RecursionError) as error:
+            return json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:  # not only JSONDecodeError: a number may have too many digits
             what = "is absent (a tombstone)" if self.is_tombstone else "is empty" if not self.body else "is not JSON"
             raise UnreadableBody(f"the body {what}: {error}") from error
 
@@ -157,8 +159,10 @@ def encode_body(body: object) -> bytes:
 
 def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes | None]]) -> Headers:
     """Return headers as they will travel; raise InvalidMessage for names that are reserved or values of other types."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return tuple(_header(name, value) for name, value in pairs)
+    pairs: object = headers.items() if isinstance(headers, Mapping) else headers
+    if not isinstance(pairs, Iterable):
+        raise InvalidMessage(f"headers are a mapping or pairs, not {pairs!r}")
+    return tuple(_header(pair) for pair in pairs)
 
 
 def new_message_id() -> str:
@@ -189,8 +193,22 @@ def identity(data: bytes | None) -> str | None:
     return f"{text[:180]}~{hashlib.sha256(data).hexdigest()}"
 
 
-def _header(name: object, value: object) -> tuple[str, bytes | None]:
-    if not isinstance(name, str) or not name or "\x00" in name:
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether this is text that every database and broker can hold: no NUL, no lone surrogates."""
+    if not isinstance(value, str) or "\x00" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _header(pair: object) -> tuple[str, bytes | None]:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise InvalidMessage(f"headers are a mapping or pairs, and this is not a pair: {pair!r}")
+    name, value = pair
+    if not name or not is_text(name):
         raise InvalidMessage(f"a header's name is non-empty text, not {name!r}")
     if name.lower() in RESERVED:
         raise InvalidMessage(f"the header {name!r} is set by django_dlq itself; choose another name")
@@ -217,4 +235,4 @@ def _utf8(text: str, *, what: str) -> bytes:
 
 
 def _no_constant(name: str) -> None:
-    raise UnreadableBody(f"the body is not JSON: {name} is not a JSON value (RFC 8259, section 6)")
+    raise ValueError(f"{name} is not a JSON value (RFC 8259, section 6)")

@@ -1,0 +1,27 @@
+"""What the tests of many modules need."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import override_settings
+
+from django_dlq.brokers import brokers
+from django_dlq.registry import Registry, handlers
+from tests import scripted_broker
+from tests.scripted_broker import ScriptedBroker
+
+pytest_plugins = ["django_dlq.testing.pytest_plugin"]
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Give the process's registry, empty, and put back afterwards what was in it."""
+    monkeypatch.setattr(handlers, "handlers", [])
+    return handlers
+
+
+@pytest.fixture
+def broker() -> Iterator[ScriptedBroker]:
+    """Give the default broker, one that does what the test says."""
+    with override_settings(DLQ_BROKERS={"default": {"BACKEND": scripted_broker.PATH}}):
+        yield brokers["default"]

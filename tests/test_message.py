@@ -1,0 +1,270 @@
+import json
+import sys
+import uuid
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from django_dlq.exceptions import BodyNotSerializable, InvalidMessage, UnreadableBody
+from django_dlq.message import (
+    IDENTITY_LENGTH,
+    RESERVED,
+    ReceivedMessage,
+    Record,
+    encode_body,
+    encode_headers,
+    exact,
+    identity,
+    new_message_id,
+    readable,
+)
+
+pytestmark = pytest.mark.once
+
+
+def received(body=b"{}", **parts):
+    return ReceivedMessage.of(Record(topic="orders", body=body, partition=3, offset=7, **parts), "shipping")
+
+
+class Names(dict):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("body", "travels"),
+    [
+        ({"ü": 1, "a": [None, True]}, '{"ü":1,"a":[null,true]}'.encode()),
+        (Names(a=1), b'{"a":1}'),
+        ([], b"[]"),
+        ((1, 2), b"[1,2]"),
+        ({}, b"{}"),
+        ({1: "int keys are text in JSON"}, b'{"1":"int keys are text in JSON"}'),
+        ("grüße", "grüße".encode()),
+        ("", b""),
+        ("nul\x00stays", b"nul\x00stays"),
+        (b"\xff\x00", b"\xff\x00"),
+        (bytearray(b"a"), b"a"),
+        (memoryview(b"a"), b"a"),
+        (
+            {"d": date(2026, 1, 2), "n": Decimal("1.10"), "u": uuid.UUID(int=0)},
+            b'{"d":"2026-01-02","n":"1.10","u":"00000000-0000-0000-0000-000000000000"}',
+        ),
+        ({"naive": datetime(2026, 1, 2, 3, 4, 5)}, b'{"naive":"2026-01-02T03:04:05"}'),  # noqa: DTZ001
+    ],
+)
+def test_a_body_travels_as_these_bytes(body, travels):
+    assert encode_body(body) == travels
+    assert type(encode_body(body)) is bytes
+
+
+def deep(levels):
+    nested = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        5,
+        1.5,
+        True,
+        {1, 2},
+        object(),
+        iter([1]),
+        {"x": float("nan")},
+        {"x": [float("inf")]},
+        {"x": object()},
+        {("a", "b"): 1},
+        {"x": {1, 2}},
+        "\ud800",
+        {"x": "\ud800"},
+        {"\udfff": 1},
+        deep(sys.getrecursionlimit() * 20),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_a_body_that_json_or_utf8_cannot_express_is_refused(body):
+    with pytest.raises(BodyNotSerializable):
+        encode_body(body)
+
+
+def test_a_body_that_contains_itself_is_refused():
+    body = {}
+    body["me"] = body
+
+    with pytest.raises(BodyNotSerializable):
+        encode_body(body)
+
+
+def test_headers_keep_their_order_repeated_names_and_absent_values():
+    pairs = [("a", "ü"), ("b", None), ("a", b"\xff"), ("c", b""), ("c", "")]
+    travels = (("a", "ü".encode()), ("b", None), ("a", b"\xff"), ("c", b""), ("c", b""))
+
+    assert encode_headers(pairs) == travels
+    assert encode_headers(pair for pair in pairs) == travels
+    assert encode_headers({"a": "1", "b": b"2"}) == (("a", b"1"), ("b", b"2"))
+    assert encode_headers(()) == ()
+
+
+@pytest.mark.parametrize("name", ["", None, 5, b"bytes", "nul\x00", "\ud800", *RESERVED, "ID", "Dlq-Letter"])
+def test_a_header_name_that_cannot_travel_or_is_taken_is_refused(name):
+    with pytest.raises(InvalidMessage):
+        encode_headers([(name, "value")])
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, [], bytearray(b"a"), {"a": 1}])
+def test_a_header_value_of_another_type_is_refused(value):
+    with pytest.raises(InvalidMessage, match=type(value).__name__):
+        encode_headers({"a": value})
+
+
+def test_a_header_value_that_utf8_cannot_express_is_refused():
+    with pytest.raises(BodyNotSerializable, match="header 'a'"):
+        encode_headers({"a": "\ud800"})
+
+
+@pytest.mark.parametrize("headers", [None, 5, "ab", b"ab", ["ab"], [("a",)], [("a", "b", "c")], [None]])
+def test_headers_that_are_not_pairs_are_refused(headers):
+    with pytest.raises(InvalidMessage, match="pairs"):
+        encode_headers(headers)
+
+
+def test_message_ids_are_random_uuids():
+    first, second = new_message_id(), new_message_id()
+
+    assert first != second
+    assert uuid.UUID(first).version == 4
+
+
+@pytest.mark.parametrize("data", [b"", b"plain", "ü€😀".encode()])
+def test_text_is_readable_as_it_is_and_needs_no_second_copy(data):
+    assert readable(data) == data.decode()
+    assert exact(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "text"), [(b"\xff", "\\xff"), (b"a\x00b", "a\\x00b"), (b"\xed\xa0\x80", "\\xed\\xa0\\x80")]
+)
+def test_bytes_that_are_not_text_are_shown_escaped_and_kept_exactly(data, text):
+    assert readable(data) == text
+    assert exact(data) == data
+
+
+def test_an_absent_value_needs_no_exact_copy():
+    assert exact(None) is None
+
+
+@pytest.mark.parametrize("data", [None, b""])
+def test_a_blank_header_is_no_identity(data):
+    assert identity(data) is None
+
+
+@pytest.mark.parametrize("data", [b"a", b"a" * IDENTITY_LENGTH, "ü".encode() * IDENTITY_LENGTH, b"trailing "])
+def test_an_identity_that_fits_is_kept_as_it_is(data):
+    assert identity(data) == data.decode()
+
+
+@pytest.mark.parametrize("data", [b"a" * (IDENTITY_LENGTH + 1), b"\xff", b"nul\x00", b"\xff" * 5000])
+def test_an_identity_that_no_column_holds_becomes_a_digest_that_stays_the_same(data):
+    text = identity(data)
+
+    assert text == identity(bytes(data))
+    assert text != identity(data + b"!")
+    assert len(text) <= IDENTITY_LENGTH
+    assert "\x00" not in text
+
+
+def test_an_escaped_byte_and_its_escape_are_different_identities():
+    assert identity(b"\xff") != identity(b"\\xff")
+
+
+def test_of_repeated_headers_the_last_one_counts():
+    record = Record(topic="orders", headers=(("a", b"1"), ("b", b"2"), ("a", None)))
+
+    assert record.header("a") is None
+    assert record.header("b") == b"2"
+    assert record.header("absent") is None
+
+
+def test_the_identities_are_read_from_the_headers():
+    headers = (("id", b"m-1"), ("dlq-message-key", b"order-7-paid"), ("dlq-tag", b"paid"))
+    message = received(headers=headers, key=b"7")
+
+    assert (message.message_id, message.message_key, message.tag) == ("m-1", "order-7-paid", "paid")
+    assert (message.topic, message.key, message.group, message.attempt) == ("orders", "7", "shipping", 1)
+
+
+def test_a_message_without_a_key_of_its_own_is_known_by_its_id():
+    assert received(headers=(("id", b"m-1"),)).message_key == "m-1"
+
+
+def test_a_foreign_message_is_known_by_its_place_in_the_topic():
+    assert received().message_id == received().message_key == "orders-3-7"
+    assert received(headers=(("id", b""),)).message_id == "orders-3-7"
+
+
+def test_the_place_in_a_topic_with_the_longest_name_is_still_an_identity_that_fits():
+    place = Record(topic="t" * 249, partition=123, offset=10**18)
+    next_place = Record(topic="t" * 249, partition=123, offset=10**18 + 1)
+
+    assert len(ReceivedMessage.of(place, "shipping").message_id) <= IDENTITY_LENGTH
+    assert ReceivedMessage.of(place, "g").message_id != ReceivedMessage.of(next_place, "g").message_id
+
+
+def test_a_hostile_record_can_be_looked_at_without_an_error():
+    message = received(body=b"\xff", key=b"\x00\xff", headers=(("a", b"\xff"), ("b", None), ("a", b"\x00")))
+
+    assert message.key == "\\x00\\xff"
+    assert message.headers == {"a": "\\x00"}
+
+
+def test_a_tombstone_is_not_an_empty_body():
+    assert received(body=None).is_tombstone
+    assert received(body=None).body == b""
+    assert not received(body=b"").is_tombstone
+    assert received().key is None
+
+
+def test_text_and_json_are_read():
+    assert received(body="ü".encode()).text() == "ü"
+    assert received(body=b' {"a": [1.5]} ').json() == {"a": [1.5]}
+
+
+def test_text_that_is_not_utf8_is_unreadable():
+    with pytest.raises(UnreadableBody, match="UTF-8"):
+        received(body=b"\xff").text()
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (None, "is absent"),
+        (b"", "is empty"),
+        (b"{", "is not JSON"),
+        (b"\xff", "UTF-8"),
+        (b"NaN", "NaN"),
+        (b'{"a": -Infinity}', "-Infinity"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"9" * 5000, "is not JSON"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+    ],
+)
+def test_what_is_not_json_is_unreadable_and_the_error_says_why(body, why):
+    with pytest.raises(UnreadableBody, match=why):
+        received(body=body).json()
+
+
+def test_what_is_published_as_json_is_received_as_it_was():
+    body = {"text": 'ü\x00"\\', "numbers": [1, -2.5, 10**30], "nested": {"": None}}
+
+    assert received(body=encode_body(body)).json() == json.loads(json.dumps(body))
+
+
+def test_moments_travel_with_their_zone():
+    moment = datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2)))
+
+    assert encode_body({"at": moment}) == b'{"at":"2026-01-02T03:00:00+02:00"}'
