@@ -4,13 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Self
 
-from django.db import models
+from django.db import connections, models, router
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq import message as wire
 from django_dlq.conf import conf
 from django_dlq.message import Record
+from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.stored_message import StoredMessage
@@ -43,10 +44,16 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
     def complete(self, confirmed: Sequence[Confirmed]) -> None:
         """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
-        if timedelta(0) != conf.DLQ_PUBLISHED_RETENTION:
+        using = self._db or router.db_for_write(self.model)
+        keeps = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
+        if keeps and connections[using].vendor == "postgresql":
+            places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
+            postgresql.move(self.model, PublishedMessage, places, using=using)
+            return
+        if keeps:
             history = (row.published(partition, offset) for row, partition, offset in confirmed)
-            PublishedMessage.objects.using(self.db).bulk_create(history)
-        self.filter(pk__in=[row.pk for row, _, _ in confirmed]).delete()
+            PublishedMessage.objects.using(using).bulk_create(history)
+        self.using(using).filter(pk__in=[row.pk for row, _, _ in confirmed]).delete()
 
 
 class OutboxMessage(StoredMessage):
