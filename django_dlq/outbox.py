@@ -12,12 +12,14 @@ from django.db import router, transaction
 
 from django_dlq.conf import conf
 from django_dlq.exceptions import InvalidMessage, MessageTooLarge, OutsideTransaction
-from django_dlq.message import IDENTITY_LENGTH, Body, Message, encode_body, encode_headers, new_message_id
+from django_dlq.message import IDENTITY_LENGTH, Body, Message, encode_body, encode_headers, is_text, new_message_id
 from django_dlq.models import OutboxMessage, in_future
 
 __all__ = ["Message", "publish", "publish_many"]
 
 PRIORITIES = range(10)
+LONGEST_SPAN = timedelta(days=36_500)
+"""A moment past the last one a database knows is an error on one and NULL, which means now, on another."""
 ROWS_PER_INSERT = 1000
 
 
@@ -135,23 +137,23 @@ def _check(message: Message) -> None:
 
 def check_key(key: object) -> None:
     """Raise InvalidMessage unless this can be a record key."""
-    if key is not None and (not isinstance(key, str) or "\x00" in key):
-        raise InvalidMessage(f"key must be text without NUL characters, not {key!r}")
+    if key is not None and not is_text(key):
+        raise InvalidMessage(f"key must be text without NUL characters and lone surrogates, not {key!r}")
 
 
 def check_text(name: str, text: object) -> None:
     """Raise InvalidMessage unless this can be a topic, message_key or tag."""
     if text is None and name == "message_key":
         return
-    if not isinstance(text, str) or "\x00" in text:
-        raise InvalidMessage(f"{name} must be text without NUL characters, not {text!r}")
+    if not is_text(text):
+        raise InvalidMessage(f"{name} must be text without NUL characters and lone surrogates, not {text!r}")
     if len(text) > IDENTITY_LENGTH:
         raise InvalidMessage(f"{name} has {len(text)} characters; at most {IDENTITY_LENGTH} are possible")
 
 
 def _check_span(name: str, span: object) -> None:
-    if span is not None and (not isinstance(span, timedelta) or span < timedelta(0)):
-        raise InvalidMessage(f"{name} must be a timedelta that is not negative, not {span!r}")
+    if span is not None and (not isinstance(span, timedelta) or not timedelta(0) <= span <= LONGEST_SPAN):
+        raise InvalidMessage(f"{name} must be a timedelta from 0 to {LONGEST_SPAN.days} days, not {span!r}")
 
 
 def check_size(row: OutboxMessage) -> None:

@@ -1,0 +1,218 @@
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections, transaction
+
+from django_dlq import inbox
+from django_dlq.exceptions import HandlerConflict
+from django_dlq.message import ReceivedMessage, Record
+from django_dlq.models import InboxMessage
+from django_dlq.retry_policy import RetryPolicy
+from tests.shop.models import Box
+
+
+def message(message_key="order-1", **identities):
+    headers = (("id", b"m-1"), ("dlq-message-key", message_key.encode()))
+    return ReceivedMessage.of(Record(topic="orders", headers=headers, partition=0, offset=0), "shipping")
+
+
+def pack(received):
+    Box.objects.create(order=received.message_key)
+
+
+def handled():
+    return list(InboxMessage.objects.order_by("pk").values_list("group", "message_key"))
+
+
+@pytest.mark.django_db
+class TestOnce:
+    def test_a_message_is_handled_once_per_group(self):
+        assert inbox.handle_once(message(), "shipping", pack) is True
+        assert inbox.handle_once(message(), "shipping", pack) is False
+        assert inbox.handle_once(message(), "billing", pack) is True
+
+        assert Box.objects.count() == 2
+        assert handled() == [("shipping", "order-1"), ("billing", "order-1")]
+
+    def test_the_row_names_the_message(self):
+        inbox.handle_once(message(), "shipping", pack)
+
+        row = InboxMessage.objects.get()
+        assert (row.message_id, row.topic, str(row)) == ("m-1", "orders", "shipping order-1")
+        assert row.handled_at is not None
+
+    @pytest.mark.parametrize("other", ["Order-1", "order-1 ", " order-1", "örder-1", "order-1\t", "order\u22121"])
+    def test_keys_that_look_alike_are_different_messages(self, other):
+        assert inbox.handle_once(message("order-1"), "shipping", pack)
+        assert inbox.handle_once(message(other), "shipping", pack)
+
+        assert {box.order for box in Box.objects.all()} == {"order-1", other}
+
+    @pytest.mark.parametrize("other", ["Shipping", "shipping ", "shipp\u0131ng"])
+    def test_groups_that_look_alike_are_different_groups(self, other):
+        assert inbox.handle_once(message(), "shipping", pack)
+        assert inbox.handle_once(message(), other, pack)
+
+    def test_composed_and_decomposed_letters_are_different_bytes_so_different_messages(self):
+        assert inbox.handle_once(message("\u00e9"), "shipping", pack)
+        assert inbox.handle_once(message("e\u0301"), "shipping", pack)
+
+    def test_a_handler_that_fails_leaves_neither_its_rows_nor_the_inbox_row(self):
+        def fails(received):
+            pack(received)
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            inbox.handle_once(message(), "shipping", fails)
+        assert handled() == []
+        assert not Box.objects.exists()
+
+        assert inbox.handle_once(message(), "shipping", pack) is True
+
+    def test_a_duplicate_does_not_break_the_transaction_around_it(self):
+        inbox.handle_once(message(), "shipping", pack)
+        with transaction.atomic():
+            inbox.handle_once(message(), "shipping", pack)
+            Box.objects.create(order="after")
+
+        assert Box.objects.filter(order="after").exists()
+
+    def test_the_claim_is_one_statement(self, django_assert_num_queries):
+        with transaction.atomic(), django_assert_num_queries(1):
+            assert InboxMessage.objects.claim(message(), "shipping")
+        with transaction.atomic(), django_assert_num_queries(1):
+            assert not InboxMessage.objects.using("default").claim(message(), "shipping")
+
+    def test_old_rows_are_those_handled_longer_ago(self):
+        inbox.handle_once(message(), "shipping", pack)
+
+        assert InboxMessage.objects.older_than(timedelta(seconds=-60)).exists()
+        assert not InboxMessage.objects.older_than(timedelta(seconds=60)).exists()
+
+
+class OtherProcess(threading.Thread):
+    """Handle the message on a connection of its own, and hold its transaction open until told to end."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.end = end
+        self.is_inside = threading.Event()
+        self.may_end = threading.Event()
+
+    def run(self):
+        try:
+            inbox.handle_once(message(), "shipping", self._hold)
+        except ZeroDivisionError:
+            pass
+        finally:
+            connections.close_all()
+
+    def _hold(self, received):
+        pack(received)
+        self.is_inside.set()
+        assert self.may_end.wait(30)
+        self.end()
+
+
+class Waiting(threading.Thread):
+    """Handle the same message meanwhile."""
+
+    answer = None
+
+    def run(self):
+        try:
+            self.answer = inbox.handle_once(message(), "shipping", pack)
+        finally:
+            connections.close_all()
+
+
+def is_somebody_waiting():
+    queries = {
+        "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+        "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(queries[connection.vendor])
+        return cursor.fetchone()[0] > 0
+
+
+def fail():
+    raise ZeroDivisionError
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("end", "answer"), [(lambda: None, False), (fail, True)], ids=["commits", "rolls back"])
+def test_a_duplicate_waits_for_the_one_in_hand_and_then_skips_or_handles(end, answer):
+    other, waiting = OtherProcess(end), Waiting()
+    other.start()
+    assert other.is_inside.wait(30)
+    waiting.start()
+    if connection.vendor == "sqlite":  # a writer waits for another before its first statement
+        waiting.join(0.2)
+    else:
+        wait_until(is_somebody_waiting)
+    assert waiting.is_alive()
+
+    other.may_end.set()
+    waiting.join(30)
+    other.join(30)
+
+    assert waiting.answer is answer
+    assert Box.objects.count() == 1
+    assert handled() == [("shipping", "order-1")]
+
+
+def wait_until(condition):
+    pause = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not happen")
+
+
+class TestHandler:
+    def test_the_function_is_registered_and_stays_callable(self, registry):
+        policy = RetryPolicy()
+
+        @inbox.handler("orders", "bills", group="shipping", tags=["paid"], retry=policy, broker="other")
+        def ship(received):
+            return f"shipped {received}"
+
+        (handler,) = registry.handlers
+        assert handler.function is ship
+        assert ship("it") == "shipped it"
+        assert (handler.topics, handler.group, handler.tags) == (("orders", "bills"), "shipping", frozenset({"paid"}))
+        assert (handler.retry, handler.broker) == (policy, "other")
+
+    def test_what_is_not_given_has_its_default(self, registry):
+        inbox.handler("orders", group="shipping")(pack)
+
+        (handler,) = registry.handlers
+        assert (handler.tags, handler.retry, handler.broker) == (frozenset(), None, "default")
+
+    def test_a_conflict_is_refused(self, registry):
+        inbox.handler("orders", group="shipping")(pack)
+
+        with pytest.raises(HandlerConflict):
+            inbox.handler("orders", group="shipping")(message)
+
+    @pytest.mark.parametrize("topics", [(), ("",), ("a" * 256,), (pack,), ("orders", None), (["orders"],)])
+    def test_topics_are_named(self, topics):
+        with pytest.raises(TypeError, match="name the topics"):
+            inbox.handler(*topics, group="shipping")
+
+    @pytest.mark.parametrize("group", ["", "a" * 101, None, 5])
+    def test_a_group_is_a_text_that_fits(self, group):
+        with pytest.raises(TypeError, match="1 to 100 characters"):
+            inbox.handler("orders", group=group)
+
+    def test_the_longest_names_fit(self, registry):
+        inbox.handler("t" * 255, group="g" * 100)(pack)
+
+        assert registry.groups() == ["g" * 100]
+
+    def test_one_text_is_not_a_list_of_tags(self):
+        with pytest.raises(TypeError, match="list of tags"):
+            inbox.handler("orders", group="shipping", tags="paid")
