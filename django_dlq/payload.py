@@ -39,19 +39,25 @@ class _Object(list[tuple[str, Any]]):
 
 def describe(body: bytes | None, *, masked: bool) -> Payload:
     """Return a body as a person may see it."""
+    kind: Kind
     size = len(body or b"")
     if not body:
-        kind: Kind = "absent" if body is None else "empty"
+        kind = "absent" if body is None else "empty"
         return Payload(kind=kind, size=size, masked=False, pretty=None, raw="")
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number)
+        return _describe_json(body, masked=masked)
     except UnicodeDecodeError:
-        return Payload(kind="binary", size=size, masked=masked, pretty=None, raw=None if masked else readable(body))
-    except (ValueError, RecursionError):
-        return Payload(kind="text", size=size, masked=masked, pretty=None, raw=None if masked else readable(body))
+        kind = "binary"
+    except (ValueError, RecursionError):  # not JSON, or nested deeper than Python can follow
+        kind = "text"
+    return Payload(kind=kind, size=size, masked=masked, pretty=None, raw=None if masked else readable(body))
+
+
+def _describe_json(body: bytes, *, masked: bool) -> Payload:
+    value = json.loads(body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number)
     shown = _masked(value) if masked else value
     raw = _dump(shown) if shown != value else readable(body)
-    return Payload(kind="json", size=size, masked=shown != value, pretty=_dump(shown, indent="\n"), raw=raw)
+    return Payload(kind="json", size=len(body), masked=shown != value, pretty=_dump(shown, indent="\n"), raw=raw)
 
 
 def describe_headers(headers: Headers, *, masked: bool) -> list[tuple[str, str | None]]:
@@ -103,4 +109,5 @@ def _deeper(indent: str) -> str:
 
 
 def _quote(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    # Half of a surrogate pair, which JSON can escape but UTF-8 cannot express, stays escaped.
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
