@@ -1,0 +1,34 @@
+"""The project of the processes that a scenario starts; stage.py sets the environment."""
+
+import json
+import os
+from datetime import timedelta
+
+from tests.settings import *  # noqa: F403  # the same project, on another broker
+from tests.settings import DATABASES, INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.scenarios"]
+DATABASES["default"] |= json.loads(os.environ["SCENARIO_DATABASE"])
+
+DLQ_BROKERS = {
+    "default": {
+        "BACKEND": "django_dlq.brokers.kafka.KafkaBroker",
+        # A member that was killed is missed after a second.
+        "OPTIONS": {
+            "bootstrap.servers": os.environ["SCENARIO_KAFKA"],
+            "session.timeout.ms": 1000,
+            "heartbeat.interval.ms": 200,
+        },
+    }
+}
+DLQ_RELAY_LEASE = timedelta(seconds=float(os.environ["SCENARIO_LEASE"]))
+DLQ_PUBLISH_TIMEOUT = min(timedelta(seconds=10), DLQ_RELAY_LEASE * 0.8)
+DLQ_RETRY_DELAYS = [timedelta(milliseconds=10)] * 5
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"timed": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "timed"}},
+    "loggers": {"django_dlq": {"handlers": ["stderr"], "level": "INFO"}},
+}

@@ -1,0 +1,183 @@
+"""A stage: a topic and a consumer group of its own, and the processes that work on them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from django.db import connection, transaction
+
+from django_dlq import outbox
+from django_dlq.models import DatabaseNow, OutboxMessage, RelayLane
+from tests.services.process import wait_for
+from tests.shop.models import Order
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 30.0
+
+
+class Actor:
+    """A process of ours, with its output in a file."""
+
+    def __init__(self, command: Sequence[str], *, environment: dict[str, str], log: Path) -> None:
+        self.name, self.log = " ".join(command), log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=output, stderr=output
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
+    def was_killed(self) -> bool:
+        """Wait for its end, and tell whether it was killed before it had done its work."""
+        status = self.process.wait(SECONDS)
+        assert status in (0, -signal.SIGKILL), self
+        return status != 0
+
+    def stop(self) -> None:
+        """Ask it to finish, as an operator does."""
+        self.process.terminate()
+        self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """End it, unless it has ended."""
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def __str__(self) -> str:
+        return f"--- {self.name}: status {self.process.poll()}, said\n{self.log.read_text()[-3000:]}"
+
+
+class Stage:
+    """Start processes on one topic of one Kafka and on the database of this test, and look at what they did."""
+
+    def __init__(self, kafka: str, directory: Path, *, lease: float = 30, partitions: int = 4) -> None:
+        self.kafka, self.directory, self.lease = kafka, directory, lease
+        name = uuid.uuid4().hex[:12]
+        self.topic, self.group = f"orders-{name}", f"shipping-{name}"
+        self.actors: list[Actor] = []
+        admin = AdminClient({"bootstrap.servers": kafka})
+        admin.create_topics([NewTopic(self.topic, partitions, 1)])[self.topic].result(SECONDS)
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": self.group, "enable.auto.commit": False})
+        self.partitions = [TopicPartition(self.topic, number, 0) for number in range(partitions)]
+
+    def close(self) -> None:
+        """End every process."""
+        for actor in self.actors:
+            actor.kill()
+        self._consumer.close()
+
+    def start(self, *command: str) -> Actor:
+        """Start a module with these arguments."""
+        log = self.directory / f"{len(self.actors)}.log"
+        self.actors.append(actor := Actor(command, environment=self._environment(), log=log))
+        return actor
+
+    def manage(self, *command: str) -> Actor:
+        """Start a management command."""
+        return self.start("django", *command)
+
+    def manage_until_act(self, number: int, *command: str) -> Actor:
+        """Start a management command that is killed before its N-th act, as dying.py explains."""
+        return self.start("tests.scenarios.dying", str(number), *command)
+
+    @contextmanager
+    def running(self, *commands: str) -> Iterator[None]:
+        """Run management commands, and expect of each that it is alive until it is asked to end."""
+        actors = [self.manage(*command.split()) for command in commands]
+        yield
+        for actor in actors:
+            actor.stop()
+            # The latter if it was asked before it could listen.
+            assert actor.process.returncode in (0, -signal.SIGTERM), actor
+
+    def publish(self, *orders: str, key: str = "k", tag: str = "", expires_in: timedelta | None = None) -> None:
+        """Take orders and publish them, in one transaction."""
+        with transaction.atomic():
+            for order in orders:
+                Order.objects.create(number=order)
+                outbox.publish(self.topic, {"order": order}, key=key, message_key=order, tag=tag, expires_in=expires_in)
+
+    def until(self, condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:
+        """Wait for a condition, or fail with all that the processes said."""
+        assert wait_for(condition, seconds=seconds), "\n".join(["it did not come to that", *map(str, self.actors)])
+
+    def outbox_is_empty(self) -> bool:
+        """Tell whether the relay has done its work."""
+        return not OutboxMessage.objects.exists()
+
+    def lease_is_free(self) -> bool:
+        """Tell whether a relay could begin at once."""
+        return not RelayLane.objects.filter(leased_until__gt=DatabaseNow()).exists()
+
+    def is_consumed(self) -> bool:
+        """Tell whether the group's offsets are at the ends of the topic."""
+        committed = self._consumer.committed(self.partitions, timeout=SECONDS)
+        return {place.partition: max(place.offset, 0) for place in committed} == self._ends()
+
+    def messages(self) -> list[Message]:
+        """Read the whole topic, as somebody who knows nothing of us would."""
+        ends = sum(self._ends().values())
+        reader = Consumer({"bootstrap.servers": self.kafka, "group.id": "-", "enable.auto.commit": False})
+        reader.assign(self.partitions)
+        found: list[Message] = []
+        deadline = time.monotonic() + SECONDS
+        while len(found) < ends:
+            assert time.monotonic() < deadline, f"{len(found)} of {ends} messages in {SECONDS} s"
+            found += [message for message in reader.consume(500, 0.2) if message.error() is None]
+        reader.close()
+        return sorted(found, key=lambda message: (message.partition() or 0, message.offset() or 0))
+
+    def _ends(self) -> dict[int, int]:
+        limits = {place.partition: self._consumer.get_watermark_offsets(place, SECONDS) for place in self.partitions}
+        return {partition: limit[1] for partition, limit in limits.items() if limit}
+
+    def _environment(self) -> dict[str, str]:
+        database = {name: connection.settings_dict[name] for name in ("NAME", "HOST", "PORT")}
+        return os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.scenarios.settings",
+            "SCENARIO_DATABASE": json.dumps(database),
+            "SCENARIO_KAFKA": self.kafka,
+            "SCENARIO_TOPIC": self.topic,
+            "SCENARIO_GROUP": self.group,
+            "SCENARIO_LEASE": str(self.lease),
+        }
+
+
+class Doomed:
+    """A process that is fated to be killed, unless it ends before its act comes."""
+
+    def __init__(self, actor: Actor, journal: Path) -> None:
+        self.actor, self.journal = actor, journal
+
+    @property
+    def acts(self) -> list[str]:
+        """What it did, and at last what it was about to do."""
+        return self.journal.read_text().splitlines() if self.journal.exists() else []
+
+
+def order_of(message: Message) -> str:
+    """Return the order that a message is about."""
+    body: Any = json.loads(message.value() or b"")
+    return str(body["order"])
+
+
+def once_each(messages: Sequence[Message]) -> list[Message]:
+    """Drop repeats of the same id."""
+    first: dict[bytes, Message] = {}
+    for message in messages:
+        first.setdefault(dict(message.headers() or [])["id"], message)
+    return list(first.values())
