@@ -20,7 +20,6 @@ __all__ = ["Message", "publish", "publish_many"]
 PRIORITIES = range(10)
 LONGEST_SPAN = timedelta(days=36_500)
 """A moment past the last one a database knows is an error on one and NULL, which means now, on another."""
-ROWS_PER_INSERT = 1000
 
 
 def publish(
@@ -63,8 +62,7 @@ def publish(
     )
     alias = _in_transaction(using)
     row = _row(message)
-    row.save(using=alias, force_insert=True)
-    _forget_expressions(row)
+    OutboxMessage.objects.using(alias).add([row])
     return row
 
 
@@ -75,9 +73,7 @@ def publish_many(messages: Iterable[Message], *, using: str | None = None) -> Se
     """
     alias = _in_transaction(using)
     rows = [_row(message) for message in messages]
-    OutboxMessage.objects.using(alias).bulk_create(rows, batch_size=ROWS_PER_INSERT)
-    for row in rows:
-        _forget_expressions(row)
+    OutboxMessage.objects.using(alias).add(rows)
     return rows
 
 
@@ -111,13 +107,6 @@ def _row(message: Message) -> OutboxMessage:
         row.expires_at = in_future(message.expires_in)
     check_size(row)
     return row
-
-
-def _forget_expressions(row: OutboxMessage) -> None:
-    # The database has computed these; they are read back if somebody asks for them.
-    for name in ("due_at", "expires_at"):
-        if row.__dict__[name] is not None:
-            del row.__dict__[name]
 
 
 def _check(message: Message) -> None:

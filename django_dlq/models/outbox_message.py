@@ -16,12 +16,36 @@ from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.stored_message import StoredMessage
 
+COMPUTED = frozenset({"due_at", "expires_at", "created_at"})
+"""Columns that the database computes with its own clock."""
+
+ROWS_PER_INSERT = 1000
+
 Confirmed = tuple["OutboxMessage", int | None, int | None]
 """A row, and the partition and offset where the broker has it."""
 
 
 class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
     """The words in which the relay speaks of the outbox."""
+
+    def add(self, rows: Sequence["OutboxMessage"]) -> None:
+        """Insert new rows in this order and set their ids. What the database's clock computes is read on access.
+
+        Not promised: Django's signals pre_save and post_save.
+        """
+        using: str = getattr(self, "_db", None) or router.db_for_write(self.model)
+        if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):
+            for start in range(0, len(rows), ROWS_PER_INSERT):
+                part = rows[start : start + ROWS_PER_INSERT]
+                ids = postgresql.insert(self.model, part, using=using, without=COMPUTED)
+                for row, pk in zip(part, ids, strict=True):
+                    row.pk, row._state.adding, row._state.db = pk, False, using
+        elif len(rows) == 1:
+            rows[0].save(using=using, force_insert=True)
+        else:
+            self.using(using).bulk_create(rows, batch_size=ROWS_PER_INSERT)
+        for row in rows:
+            row.forget_expressions()
 
     def due(self) -> Self:
         """Messages whose time has come, by the database's clock."""
@@ -44,7 +68,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
     def complete(self, confirmed: Sequence[Confirmed]) -> None:
         """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
-        using = self._db or router.db_for_write(self.model)
+        using: str = getattr(self, "_db", None) or router.db_for_write(self.model)
         keeps = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
         if keeps and connections[using].vendor == "postgresql":
             places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
@@ -80,6 +104,17 @@ class OutboxMessage(StoredMessage):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.message_key}"
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the message has a moment before or after which it is not sent."""
+        return self.due_at is not None or self.expires_at is not None
+
+    def forget_expressions(self) -> None:
+        """Let columns that were written as expressions be read from the database if somebody asks for them."""
+        for name in COMPUTED:
+            if hasattr(self.__dict__.get(name), "resolve_expression"):
+                del self.__dict__[name]
 
     def record(self) -> Record:
         """Return the message as it will travel: the publisher's headers, then this app's own."""

@@ -1,4 +1,7 @@
-"""The statements that every message costs, written by hand for PostgreSQL. Elsewhere the ORM says the same."""
+"""The statements that every message costs, written by hand for PostgreSQL. Elsewhere the ORM says the same.
+
+None of our columns has another name than its attribute.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -39,7 +42,7 @@ def move(source: Model, target: Model, places: Sequence[Place], *, using: str) -
 @cache
 def _insert(model: Model, using: str, without: frozenset[str], many: bool) -> str:  # noqa: FBT001  # cache wants it
     quote, fields = connections[using].ops.quote_name, _fields(model, without)
-    columns = ", ".join(quote(field.column) for field in fields)
+    columns = ", ".join(quote(field.attname) for field in fields)
     placeholders = ", ".join(f"%s::{_type(field, using)}[]" if many else "%s" for field in fields)
     source = f"SELECT * FROM unnest({placeholders})" if many else f"VALUES ({placeholders})"  # noqa: S608
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) {source} RETURNING id"
@@ -48,8 +51,8 @@ def _insert(model: Model, using: str, without: frozenset[str], many: bool) -> st
 @cache
 def _move(source: Model, target: Model, using: str) -> str:
     quote = connections[using].ops.quote_name
-    shared = {field.column for field in source._meta.concrete_fields if not field.primary_key}
-    columns = ", ".join(quote(field.column) for field in target._meta.concrete_fields if field.column in shared)
+    shared = {field.attname for field in source._meta.concrete_fields if not field.primary_key}
+    columns = ", ".join(quote(field.attname) for field in target._meta.concrete_fields if field.attname in shared)
     return f"""
         WITH receipt (id, "partition", "offset") AS (SELECT * FROM unnest(%s::bigint[], %s::integer[], %s::bigint[])),
         moved AS (
