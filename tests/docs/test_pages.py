@@ -18,9 +18,13 @@ def _param(page: Path) -> Any:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("page", [_param(page) for page in PAGES if page != TUTORIAL])
-def test_every_block_of_the_page_runs(page: Path) -> None:
+def test_every_block_of_the_page_runs(page: Path, request: pytest.FixtureRequest) -> None:
+    namespace: dict[str, Any] = {}
     for example in examples(page, blocks.EVALUATORS):
         example.evaluate()
+        namespace = example.namespace
+    for test in [value for name, value in namespace.items() if name.startswith("test_")]:
+        test(request.getfixturevalue("dlq"))
 
 
 @pytest.mark.once
