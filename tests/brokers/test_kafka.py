@@ -1,0 +1,50 @@
+"""KafkaBroker: what every broker does, on a mock cluster and on real Kafka."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from django_dlq.brokers import kafka_subscription
+from django_dlq.brokers.kafka import KafkaBroker
+from django_dlq.message import Record
+from django_dlq.testing.conformance import BrokerConformance
+from django_dlq.testing.mock_kafka import MockKafka
+
+pytestmark = pytest.mark.once
+
+REAL_KAFKA = os.environ.get("DLQ_TEST_KAFKA")
+
+
+@pytest.fixture(autouse=True)
+def short_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_subscription, "COMMIT_SECONDS", 2.0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[MockKafka]:
+    with MockKafka(brokers=3) as kafka:
+        yield kafka
+
+
+class TestKafkaBrokerOnMockCluster(BrokerConformance):
+    @pytest.fixture
+    def broker(self, cluster: MockKafka) -> Iterator[KafkaBroker]:
+        broker = KafkaBroker("default", {"bootstrap.servers": cluster.bootstrap})
+        yield broker
+        broker.close()
+
+    @pytest.fixture
+    def outage(self, cluster: MockKafka) -> Iterator[MockKafka]:
+        yield cluster
+        cluster.up()
+
+
+@pytest.mark.kafka
+@pytest.mark.skipif(not REAL_KAFKA, reason="DLQ_TEST_KAFKA does not name a real Kafka (host:port)")
+class TestKafkaBrokerOnRealKafka(BrokerConformance):
+    @pytest.fixture
+    def broker(self) -> Iterator[KafkaBroker]:
+        broker = KafkaBroker("default", {"bootstrap.servers": REAL_KAFKA, "session.timeout.ms": 6000})
+        yield broker
+        broker.close()
