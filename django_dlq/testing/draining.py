@@ -9,6 +9,7 @@ from typing import Literal
 from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 from django_dlq.consumer import Consumer
+from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.models import DatabaseNow, DeadLetter, InboxMessage, State
 from django_dlq.registry import handlers
 from django_dlq.relay import Relay
@@ -43,8 +44,8 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
     their ladder.
 
     Raises DrainError if it does not come to an end in `max_rounds`, if another relay holds the lease, or if
-    DLQ_BROKERS names a broker that would carry the messages out of this process; BrokerUnavailable if the broker was
-    told to be. Not promised: the order of messages in different groups.
+    DLQ_BROKERS names a broker that would carry the messages out of this process; BrokerUnavailable if the test has
+    told the broker to be down. Not promised: the order in which groups take their turns.
     """
     _refuse_real_brokers()
     handled, relayed = InboxMessage.objects.count(), 0
@@ -54,7 +55,7 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
             raise DrainError("another relay holds the lease; drain() works only while none is running")
         consumers = [stack.enter_context(closing(Consumer(group))) for group in handlers.groups()]
         for _ in range(max_rounds):
-            sent = _exhaust(relay.run_once)
+            sent = _send(relay)
             settled = sum(_exhaust(partial(consumer.run_once, timeout=0)) for consumer in consumers)
             relayed += sent
             if not sent + settled + _retry(retries):
@@ -63,6 +64,13 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
     raise DrainError(
         f"there was still something to do after {max_rounds} rounds; does a handler publish what it handles itself?"
     )
+
+
+def _send(relay: Relay) -> int:
+    sent = _exhaust(relay.run_once)
+    if troubles := relay.unavailable():
+        raise BrokerUnavailable("; ".join(f"broker {alias}: {reason}" for alias, reason in troubles.items()))
+    return sent
 
 
 def _exhaust(run_once: Callable[[], int]) -> int:

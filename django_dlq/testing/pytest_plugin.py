@@ -20,7 +20,7 @@ from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 
 if TYPE_CHECKING:
-    from django_dlq.brokers.base import Broker
+    from django_dlq.brokers.memory import MemoryBroker
     from django_dlq.testing import CapturedMessages, Drained
     from django_dlq.testing.draining import RetriesToRun
 
@@ -34,9 +34,9 @@ class Dlq:
     messages: "CapturedMessages"
 
     @property
-    def broker(self) -> "Broker":
+    def broker(self) -> "MemoryBroker":
         """The test's own MemoryBroker, under the alias "default"."""
-        broker: Broker = brokers["default"]
+        broker: MemoryBroker = brokers["default"]
         return broker
 
     def drain(self, *, max_rounds: int = 100, retries: "RetriesToRun" = "due") -> "Drained":
@@ -47,6 +47,6 @@ class Dlq:
 @pytest.fixture
 def dlq(db: None) -> Iterator[Dlq]:
     """Give a test its published messages, `drain()`, and an empty MemoryBroker under every alias of DLQ_BROKERS."""
-    fresh = dict.fromkeys({"default", *conf.DLQ_BROKERS}, MEMORY)
+    fresh = dict.fromkeys(("default", *conf.DLQ_BROKERS), MEMORY)
     with override_settings(DLQ_BROKERS=fresh), testing.captured_messages() as messages:
         yield Dlq(messages=messages)
