@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_filters.fields import IsoDateTimeField
 from django_filters.rest_framework import DjangoFilterBackend
-from django_filters.utils import translate_validation
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
@@ -131,7 +131,10 @@ class StrictFilterBackend(DjangoFilterBackend):
         """Return the rows that match; raise InvalidParameter for a value that no row could have."""
         filters = self.get_filterset(request, queryset, view)
         if not filters.is_valid():
-            raise InvalidParameter(translate_validation(filters.errors).detail)
+            found = filters.errors.get_json_data()
+            raise InvalidParameter(
+                {name: [ErrorDetail(item["message"], item["code"]) for item in items] for name, items in found.items()}
+            )
         filtered: QuerySet[Model] = filters.qs
         return filtered
 

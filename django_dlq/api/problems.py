@@ -75,14 +75,19 @@ def _problem(number: int, error: Exception, data: Any) -> dict[str, Any]:
 def _errors(data: Any, field: str = "") -> Iterator[dict[str, str]]:
     if isinstance(data, dict):
         for name, inner in data.items():
-            yield from _errors(inner, _join(field, "" if name == "non_field_errors" else str(name)))
+            yield from _errors(inner, _join(field, "" if name == "non_field_errors" else _writable(str(name))))
     elif isinstance(data, list):
         for place, inner in enumerate(data):
             # A list of texts holds the errors of its field; a list of others has errors item by item.
             yield from _errors(inner, field if isinstance(inner, str) else _join(field, str(place)))
     else:
-        yield {"field": field, "code": getattr(data, "code", "invalid"), "detail": str(data)}
+        yield {"field": field, "code": getattr(data, "code", "invalid"), "detail": _writable(str(data))}
 
 
 def _join(field: str, name: str) -> str:
     return f"{field}.{name}" if field and name else field or name
+
+
+def _writable(text: str) -> str:
+    # A client can send half a surrogate pair inside JSON; no answer could be written with it.
+    return text.encode(errors="backslashreplace").decode()

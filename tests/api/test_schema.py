@@ -1,0 +1,48 @@
+"""The OpenAPI description is complete."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    return yaml.safe_load(out.getvalue())
+
+
+def test_the_schema_is_valid_and_without_warnings(schema: Any) -> None:
+    assert {path for path in schema["paths"] if path.startswith("/dlq/")} == {
+        "/dlq/dead-letters/",
+        "/dlq/dead-letters/{id}/",
+        "/dlq/dead-letters/{id}/replay/",
+        "/dlq/dead-letters/{id}/edit/",
+        "/dlq/dead-letters/{id}/discard/",
+        "/dlq/dead-letters/{id}/restore/",
+        "/dlq/outbox/",
+        "/dlq/published/",
+    }
+
+
+def test_the_schema_names_every_filter(schema: Any) -> None:
+    names = {parameter["name"] for parameter in schema["paths"]["/dlq/dead-letters/"]["get"]["parameters"]}
+    assert {"state", "topic", "attempts__gte", "failed_after", "corrects", "cursor", "page_size"} <= names
+
+
+def test_a_verb_is_described_with_its_request_its_answer_and_its_problems(schema: Any) -> None:
+    verb = schema["paths"]["/dlq/dead-letters/{id}/edit/"]["post"]
+    assert verb["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Edit"}
+    assert set(verb["responses"]) == {"202", "400", "401", "403", "404", "409"}
+    assert list(verb["responses"]["409"]["content"]) == ["application/problem+json"]
+    assert [parameter["name"] for parameter in verb["parameters"]] == ["id"]
+
+
+def test_ids_are_text(schema: Any) -> None:
+    letter = schema["components"]["schemas"]["DeadLetterDetail"]["properties"]
+    assert letter["id"]["type"] == letter["corrects"]["type"] == "string"
+    (pk,) = schema["paths"]["/dlq/dead-letters/{id}/discard/"]["post"]["parameters"]
+    assert pk["schema"]["type"] == "string"
