@@ -25,7 +25,7 @@ class Failure:
         """Describe an exception that happened `where`, e.g. in which group and handler."""
         return cls(
             error_class=class_path(error),
-            error_message=storable(str(error)),
+            error_message=storable(_message(error)),
             traceback=storable("".join(traceback.format_exception(error))),
             fingerprint=fingerprint(error, *where),
         )
@@ -54,6 +54,13 @@ def storable(text: str) -> str:
         return text
     half = MOST_CHARACTERS // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an error in the text of an error must not keep the message from being buried
+        return f"<{class_path(error)} whose text cannot be had>"
 
 
 def _functions(trace: TracebackType | None) -> list[str]:

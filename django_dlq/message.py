@@ -132,7 +132,7 @@ class ReceivedMessage:
         """Return the body parsed as JSON; raise UnreadableBody if it is not (RFC 8259), an empty body included."""
         text = self.text()
         try:
-            return json.loads(text, parse_constant=_no_constant)
+            return json.loads(text, parse_constant=no_constant)
         except (ValueError, RecursionError) as error:  # not only JSONDecodeError: a number may have too many digits
             what = "is absent (a tombstone)" if self.is_tombstone else "is empty" if not self.body else "is not JSON"
             raise UnreadableBody(f"the body {what}: {error}") from error
@@ -193,6 +193,11 @@ def identity(data: bytes | None) -> str | None:
     return f"{text[:180]}~{hashlib.sha256(data).hexdigest()}"
 
 
+def no_constant(name: str) -> None:
+    """Raise ValueError for the NaN and Infinity that Python's JSON parser would take, and JSON does not have."""
+    raise ValueError(f"{name} is not a JSON value (RFC 8259, section 6)")
+
+
 def is_text(value: object) -> TypeGuard[str]:
     """Tell whether this is text that every database and broker can hold: no NUL, no lone surrogates."""
     if not isinstance(value, str) or "\x00" in value:
@@ -232,7 +237,3 @@ def _utf8(text: str, *, what: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise BodyNotSerializable(f"{what} has characters that UTF-8 cannot express: {error}") from error
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value (RFC 8259, section 6)")

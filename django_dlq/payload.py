@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django_dlq.conf import conf
-from django_dlq.message import Headers, readable
+from django_dlq.message import Headers, no_constant, readable
 
 MASK = "•••"
 Kind = Literal["json", "text", "binary", "empty", "absent"]
@@ -54,7 +54,13 @@ def describe(body: bytes | None, *, masked: bool) -> Payload:
 
 
 def _describe_json(body: bytes, *, masked: bool) -> Payload:
-    value = json.loads(body.decode(), object_pairs_hook=_Object, parse_float=_Number, parse_int=_Number)
+    value = json.loads(
+        body.decode(),
+        object_pairs_hook=_Object,
+        parse_float=_Number,
+        parse_int=_Number,
+        parse_constant=no_constant,
+    )
     shown = _masked(value) if masked else value
     raw = _dump(shown) if shown != value else readable(body)
     return Payload(kind="json", size=len(body), masked=shown != value, pretty=_dump(shown, indent="\n"), raw=raw)
