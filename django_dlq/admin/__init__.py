@@ -1,0 +1,6 @@
+"""The pages in Django's admin: read-only lists, and the acts on dead letters, each behind its own permission."""
+
+from django_dlq.admin.dead_letters import DeadLetterAdmin
+from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin, RelayLaneAdmin
+
+__all__ = ["DeadLetterAdmin", "InboxMessageAdmin", "OutboxMessageAdmin", "PublishedMessageAdmin", "RelayLaneAdmin"]

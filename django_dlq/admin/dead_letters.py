@@ -1,0 +1,156 @@
+"""The desk: dead letters, listed, shown, and acted on."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from django_dlq.admin.confirm import allowed_or_403, confirm_page, confirm_view, too_many
+from django_dlq.admin.display import badge, failure, two_lines, when
+from django_dlq.admin.editing.views import edit_view
+from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
+from django_dlq.admin.letter_page import letter_context
+from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.admin.verbs import BULK, DISCARD, MOST_LETTERS, REPLAY, RESTORE, Verb
+from django_dlq.models import DeadLetter
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    """Dead letters. Each act takes a permission of its own, which is checked where it is done too."""
+
+    actions = ("replay_selected", "discard_selected", "restore_selected")  # type: ignore[assignment]
+    list_display = (
+        "message",
+        "state_badge",
+        "what_went_wrong",
+        "where",
+        "attempts",
+        "replays",
+        "first_failed",
+        "last_failed",
+    )
+    list_display_links = ("message",)
+    list_filter = (
+        StateFilter,
+        SameCauseFilter,
+        "source",
+        ("topic", ValuesFilter),
+        ("group", ValuesFilter),
+        ("error_class", ValuesFilter),
+        ("release", ValuesFilter),
+        "last_failed_at",
+    )
+    exact_search = search_fields = ("message_key", "message_id", "key")
+    search_help_text = gettext_lazy("A message key, message id or key. With * at the end: all that begin with it.")
+    ordering = ("-last_failed_at", "-pk")
+    detail_template = "admin/django_dlq/deadletter/detail.html"
+    empty_list = gettext_lazy("No dead letters. Nothing needs you.")
+
+    @column(gettext_lazy("message"), "message_key")
+    def message(self, letter: DeadLetter) -> SafeString:
+        """Show the message key and the topic."""
+        return two_lines(letter.message_key, letter.topic)
+
+    @column(gettext_lazy("state"), "state")
+    def state_badge(self, letter: DeadLetter) -> SafeString:
+        """Show the state."""
+        return badge(letter.state)
+
+    @column(gettext_lazy("what went wrong"), "error_class")
+    def what_went_wrong(self, letter: DeadLetter) -> SafeString:
+        """Show the error's class and the first line of its message."""
+        return failure(letter)
+
+    @column(gettext_lazy("group / handler"), "group")
+    def where(self, letter: DeadLetter) -> SafeString:
+        """Show who failed."""
+        return two_lines(letter.group or letter.get_source_display(), letter.handler)
+
+    @column(gettext_lazy("first failed"), "first_failed_at")
+    def first_failed(self, letter: DeadLetter) -> object:
+        """Show when it failed first."""
+        return when(letter.first_failed_at)
+
+    @column(gettext_lazy("last failed"), "last_failed_at")
+    def last_failed(self, letter: DeadLetter) -> object:
+        """Show when it failed last."""
+        return when(letter.last_failed_at)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may replay."""
+        return not REPLAY.missing(request.user)
+
+    def has_discard_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may discard."""
+        return not DISCARD.missing(request.user)
+
+    def has_restore_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the person may restore."""
+        return not RESTORE.missing(request.user)
+
+    @admin.action(description=REPLAY.label, permissions=["replay"])
+    def replay_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
+        """Ask before replaying the chosen letters."""
+        return self._ask(request, REPLAY, queryset)
+
+    @admin.action(description=DISCARD.label, permissions=["discard"])
+    def discard_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
+        """Ask before discarding the chosen letters."""
+        return self._ask(request, DISCARD, queryset)
+
+    @admin.action(description=RESTORE.label, permissions=["restore"])
+    def restore_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
+        """Ask before restoring the chosen letters."""
+        return self._ask(request, RESTORE, queryset)
+
+    def _ask(self, request: HttpRequest, verb: Verb, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
+        # "Select all" has just run the filter again. From here on the letters are pinned, and their number is shown.
+        allowed_or_403(request, self, verb)
+        ids = list(queryset.values_list("pk", flat=True)[: MOST_LETTERS + 1])
+        if len(ids) > MOST_LETTERS:
+            messages.warning(request, too_many())
+            return None
+        return confirm_page(request, self, verb, ids=ids, filters=request.GET.urlencode())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, with a button per act: who may not do it sees why."""
+        verbs = [
+            {"action": f"{verb.name}_selected", "verb": verb, "why_not": verb.why_not(request.user)}
+            for verb in BULK.values()
+        ]
+        return super().changelist_view(request, {"verbs": verbs} | (extra_context or {}))
+
+    def row_context(self, request: HttpRequest, row: DeadLetter) -> dict[str, Any]:
+        """Return what the page of a letter shows."""
+        return letter_context(request, self.admin_site, row)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the acts before the page of a row, whose pattern takes everything."""
+        wrap = self.admin_site.admin_view
+        one = [
+            path(
+                f"<int:pk>/{name}/",
+                wrap(partial(self.confirm_one, name=name)),
+                name=f"django_dlq_deadletter_{name}",
+            )
+            for name in BULK
+        ]
+        confirm = path(
+            "confirm/<str:name>/", wrap(partial(confirm_view, admin=self)), name="django_dlq_deadletter_confirm"
+        )
+        edit = path("<int:pk>/edit/", wrap(partial(edit_view, admin=self)), name="django_dlq_deadletter_edit")
+        return [*one, edit, confirm, *super().get_urls()]
+
+    def confirm_one(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        """Ask before doing something to one letter."""
+        verb = BULK[name]
+        allowed_or_403(request, self, verb)
+        if not DeadLetter.objects.filter(pk=pk).exists():
+            raise Http404
+        return confirm_page(request, self, verb, ids=[pk], filters=request.GET.get("_changelist_filters", ""))

@@ -1,0 +1,178 @@
+"""What the page of one dead letter shows: what it is, what went wrong, what to do, and what happened so far."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.contrib.admin.sites import AdminSite
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_dlq.admin.display import ICONS, Labelled, absent, badge, relative, when
+from django_dlq.admin.message_page import identity_facts, message_context
+from django_dlq.admin.read_only import Fact
+from django_dlq.admin.verbs import VERBS
+from django_dlq.models import (
+    DeadLetter,
+    DeadLetterEvent,
+    InboxMessage,
+    Kind,
+    OutboxMessage,
+    PublishedMessage,
+    Source,
+    State,
+)
+
+MOST_EVENTS: Final = 200
+SAME_CAUSE_COUNTED: Final = 1_000
+
+ADVICE = {
+    State.DEAD: gettext_lazy("Nobody tries this again unless you do. Find the cause, then replay, edit or discard."),
+    State.REPLAYING: gettext_lazy(
+        "It was sent again, and its outcome is awaited. If none comes, restore it: then it is dead again."
+    ),
+    State.RESOLVED: gettext_lazy("This is settled. There is nothing to do."),
+    State.DISCARDED: gettext_lazy("Somebody decided not to send this. Restore it if that was wrong."),
+}
+
+EVENT_ICONS = {
+    Kind.FAILED: ICONS[State.DEAD],
+    Kind.REPLAYED: ICONS[State.REPLAYING],
+    Kind.EDITED: "✎",
+    Kind.DISCARDED: ICONS[State.DISCARDED],
+    Kind.RESTORED: "↺",
+    Kind.RESOLVED: ICONS[State.RESOLVED],
+}
+
+PARTS = {
+    "body": gettext_lazy("body"),
+    "headers": gettext_lazy("headers"),
+    "key": gettext_lazy("key"),
+    "tag": gettext_lazy("tag"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """One thing to do; `why_not` says why it cannot be done."""
+
+    name: str
+    label: Any
+    url: str
+    why_not: str
+
+
+def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> dict[str, Any]:
+    """Return everything that the page of a letter shows."""
+    events = list(letter.events.order_by("-id")[: MOST_EVENTS + 1])
+    error = Labelled(letter.error_class)
+    return {
+        "letter": letter,
+        "error": error,
+        "badge": badge(letter.state),
+        "advice": _advice(letter),
+        "buttons": _buttons(request, site, letter),
+        "failure_facts": _failure_facts(letter),
+        "facts": [*identity_facts(letter), *_place_facts(letter)],
+        "events": [_line(site, event) for event in events[:MOST_EVENTS]],
+        "has_more_events": len(events) > MOST_EVENTS,
+        "same_cause": _same_cause(site, letter),
+        "original_of_this": letter.corrects_id and _letter_url(site, letter.corrects_id),
+        "copies": [(copy, _letter_url(site, copy)) for copy in letter.corrected_by.values_list("pk", flat=True)],
+        "elsewhere": _elsewhere(request, site, letter),
+        **message_context(request, letter),
+    }
+
+
+def _advice(letter: DeadLetter) -> str:
+    if letter.state != State.RETRYING:
+        return str(ADVICE[State(letter.state)])
+    due = letter.next_attempt_at
+    return _("It is tried again by itself, %(when)s. You need not do anything.") % {
+        "when": _("next") if due is None else relative(due)
+    }
+
+
+def _buttons(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> list[Button]:
+    filters = request.GET.get("_changelist_filters", "")
+    query = f"?{urlencode({'_changelist_filters': filters})}" if filters else ""
+    return [
+        Button(
+            name=verb.name,
+            label=verb.label,
+            url=reverse(f"admin:django_dlq_deadletter_{verb.name}", args=[letter.pk], current_app=site.name) + query,
+            why_not=verb.why_not(request.user, letter),
+        )
+        for verb in VERBS
+    ]
+
+
+def _failure_facts(letter: DeadLetter) -> list[Fact]:
+    where = _("sending it") if letter.source == Source.RELAY else _("handling it")
+    return [
+        (_("Failed while"), where),
+        *([(_("Group"), letter.group), (_("Handler"), letter.handler)] if letter.group else []),
+        (_("Release"), absent(letter.release or None)),
+        (_("First failed"), when(letter.first_failed_at)),
+        (_("Last failed"), when(letter.last_failed_at)),
+        *([(_("Settled"), when(letter.closed_at))] if letter.closed_at else []),
+    ]
+
+
+def _place_facts(letter: DeadLetter) -> list[Fact]:
+    place = "-" if letter.partition is None else f"{letter.partition} / {letter.offset}"
+    return [(_("Partition / offset"), place), (_("Sent"), when(letter.sent_at))]
+
+
+def _line(site: AdminSite, event: DeadLetterEvent) -> dict[str, Any]:
+    data = event.data
+    copy, original = data.get("copy"), data.get("original")
+    return {
+        "event": event,
+        "icon": EVENT_ICONS.get(Kind(event.kind), ""),
+        "at": when(event.at),
+        "attempt": data.get("attempt"),
+        "error": data.get("error_class", ""),
+        "error_message": data.get("error_message", ""),
+        "traceback": data.get("traceback", ""),
+        "changed": ", ".join(str(PARTS.get(name, name)) for name in data.get("changed", ())),
+        "copy": copy and (copy, _letter_url(site, copy)),
+        "original": original and (original, _letter_url(site, original)),
+    }
+
+
+def _same_cause(site: AdminSite, letter: DeadLetter) -> dict[str, Any]:
+    others = DeadLetter.objects.filter(fingerprint=letter.fingerprint).exclude(pk=letter.pk)
+    count = others.order_by()[: SAME_CAUSE_COUNTED + 1].count()
+    return {
+        "count": f"{SAME_CAUSE_COUNTED}+" if count > SAME_CAUSE_COUNTED else count,
+        "url": _list_url(site, DeadLetter, fingerprint=letter.fingerprint, state="all"),
+    }
+
+
+def _elsewhere(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> list[dict[str, Any]]:
+    """Return where else the message key is to be found, on the pages that the person may see."""
+    handled = InboxMessage.objects.filter(message_key=letter.message_key)
+    published = PublishedMessage.objects.filter(message_key=letter.message_key)
+    places: list[tuple[type[Model], Any, Any]] = [
+        (OutboxMessage, _("Waiting to be sent"), OutboxMessage.objects.filter(message_key=letter.message_key).count()),
+        (PublishedMessage, _("Sent"), published.count()),
+        (InboxMessage, _("Handled by groups"), ", ".join(handled.values_list("group", flat=True)[:10]) or 0),
+    ]
+    return [
+        {"label": label, "found": found, "url": _list_url(site, model, q=letter.message_key)}
+        for model, label, found in places
+        if request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+    ]
+
+
+def _letter_url(site: AdminSite, pk: int) -> str:
+    return reverse("admin:django_dlq_deadletter_change", args=[pk], current_app=site.name)
+
+
+def _list_url(site: AdminSite, model: type[Model], **query: str) -> str:
+    path = reverse(f"admin:django_dlq_{model._meta.model_name}_changelist", current_app=site.name)
+    return f"{path}?{urlencode(query)}"

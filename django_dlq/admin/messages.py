@@ -1,0 +1,147 @@
+"""The pages of what goes well: the outbox, the published history, the inbox, and who relays."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_dlq.admin.display import absent, one_line, two_lines, when
+from django_dlq.admin.message_page import identity_facts, message_context
+from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, RelayLane, StoredMessage
+
+
+class StoredMessageAdmin(ReadOnlyAdmin):
+    """What the pages of messages share."""
+
+    list_display_links = ("message",)
+
+    @column(gettext_lazy("message key"), "message_key")
+    def message(self, row: StoredMessage) -> SafeString:
+        """Show the message key, and the key that keeps its order."""
+        return two_lines(row.message_key, "" if row.key is None else _("key %(key)s") % {"key": one_line(row.key)})
+
+
+@admin.register(OutboxMessage)
+class OutboxMessageAdmin(StoredMessageAdmin):
+    """Messages that wait to be sent."""
+
+    list_display = ("message", "topic", "tag", "priority", "due", "expires", "waiting_since")
+    list_filter = ("topic", "priority", "broker")
+    exact_search = search_fields = ("message_key", "message_id", "key")
+    search_help_text = gettext_lazy("A message key, message id or key. With * at the end: all that begin with it.")
+    ordering = ("-priority", "pk")
+    empty_list = gettext_lazy("The outbox is empty: everything has been sent.")
+
+    @column(gettext_lazy("due"), "due_at")
+    def due(self, row: OutboxMessage) -> object:
+        """Show when it may be sent."""
+        return _("now") if row.due_at is None else when(row.due_at)
+
+    @column(gettext_lazy("expires"), "expires_at")
+    def expires(self, row: OutboxMessage) -> object:
+        """Show after when it must not be sent any more."""
+        return _("never") if row.expires_at is None else when(row.expires_at)
+
+    @column(gettext_lazy("written"), "created_at")
+    def waiting_since(self, row: OutboxMessage) -> object:
+        """Show since when it waits."""
+        return when(row.created_at)
+
+    def row_context(self, request: HttpRequest, row: OutboxMessage) -> dict[str, Any]:
+        """Return the message and its place in the queue."""
+        facts = [
+            *identity_facts(row),
+            (_("Priority"), row.priority),
+            (_("Due"), self.due(row)),
+            (_("Expires"), self.expires(row)),
+            (_("Written"), when(row.created_at)),
+            (_("Replay for group"), absent(row.group or None)),
+        ]
+        return {"facts": facts, **message_context(request, row)}
+
+
+@admin.register(PublishedMessage)
+class PublishedMessageAdmin(StoredMessageAdmin):
+    """Messages that the broker has confirmed."""
+
+    list_display = ("message", "topic", "tag", "place", "published")
+    list_filter = ("published_at",)
+    search_help_text = gettext_lazy("A message key. With * at the end: all that begin with it.")
+    empty_list = gettext_lazy("Nothing has been published yet, or retention has deleted it.")
+
+    @column(gettext_lazy("partition / offset"))
+    def place(self, row: PublishedMessage) -> str:
+        """Show where the broker has it."""
+        return "-" if row.partition is None else f"{row.partition} / {row.offset}"
+
+    @column(gettext_lazy("published"), "published_at")
+    def published(self, row: PublishedMessage) -> object:
+        """Show when the broker confirmed it."""
+        return when(row.published_at)
+
+    def row_context(self, request: HttpRequest, row: PublishedMessage) -> dict[str, Any]:
+        """Return the message and where it lies."""
+        facts = [
+            *identity_facts(row),
+            (_("Partition / offset"), self.place(row)),
+            (_("Priority"), row.priority),
+            (_("Written"), when(row.created_at)),
+            (_("Published"), when(row.published_at)),
+            (_("Replay for group"), absent(row.group or None)),
+        ]
+        return {"facts": facts, **message_context(request, row)}
+
+
+@admin.register(InboxMessage)
+class InboxMessageAdmin(ReadOnlyAdmin):
+    """Which group has handled which message."""
+
+    list_display = ("message_key", "group", "topic", "handled")
+    list_filter = ("handled_at",)
+    search_help_text = gettext_lazy("A message key. With * at the end: all that begin with it.")
+    empty_list = gettext_lazy("No message has been handled yet, or retention has deleted it.")
+
+    @column(gettext_lazy("handled"), "handled_at")
+    def handled(self, row: InboxMessage) -> object:
+        """Show when the handler's transaction wrote it."""
+        return when(row.handled_at)
+
+    def row_context(self, request: HttpRequest, row: InboxMessage) -> dict[str, Any]:
+        """Return the row."""
+        facts = [
+            (_("Message key"), row.message_key),
+            (_("Group"), row.group),
+            (_("Topic"), row.topic),
+            (_("Message id"), row.message_id),
+            (_("Handled"), when(row.handled_at)),
+        ]
+        return {"facts": facts}
+
+
+@admin.register(RelayLane)
+class RelayLaneAdmin(ReadOnlyAdmin):
+    """Who relays now."""
+
+    list_display = ("lane", "owner", "epoch", "lease")
+    search_fields = exact_search = ()
+    ordering = ("lane",)
+    empty_list = gettext_lazy("No relay has run yet. Start one: manage.py dlq_relay")
+
+    @column(gettext_lazy("lease"), "leased_until")
+    def lease(self, row: RelayLane) -> object:
+        """Show until when nobody else may relay."""
+        return _("free") if row.leased_until is None else when(row.leased_until)
+
+    def row_context(self, request: HttpRequest, row: RelayLane) -> dict[str, Any]:
+        """Return the row."""
+        facts = [
+            (_("Lane"), row.lane),
+            (_("Relay"), absent(row.owner or None)),
+            (_("Epoch"), row.epoch),
+            (_("Lease ends"), self.lease(row)),
+        ]
+        return {"facts": facts}
