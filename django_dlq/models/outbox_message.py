@@ -69,15 +69,18 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
     def complete(self, confirmed: Sequence[Confirmed]) -> None:
         """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
         using: str = getattr(self, "_db", None) or router.db_for_write(self.model)
-        keeps = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
-        if keeps and connections[using].vendor == "postgresql":
-            places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
-            postgresql.move(self.model, PublishedMessage, places, using=using)
+        places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
+        keeps_history = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
+        if connections[using].vendor == "postgresql":
+            if keeps_history:
+                postgresql.move(self.model, PublishedMessage, places, using=using)
+            else:
+                postgresql.delete(self.model, [pk for pk, _, _ in places], using=using)
             return
-        if keeps:
+        if keeps_history:
             history = (row.published(partition, offset) for row, partition, offset in confirmed)
             PublishedMessage.objects.using(using).bulk_create(history)
-        self.using(using).filter(pk__in=[row.pk for row, _, _ in confirmed]).delete()
+        self.using(using).filter(pk__in=[pk for pk, _, _ in places]).delete()
 
 
 class OutboxMessage(StoredMessage):
