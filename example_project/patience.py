@@ -11,15 +11,15 @@ class Interrupted(Exception):
     """Somebody has ended the demo meanwhile."""
 
 
-class TooLong(Exception):
-    """It did not happen in time."""
+class BrokenPromise(Exception):
+    """Something that had to happen did not, or something happened that must not."""
 
 
 def wait_until(what: str, condition: Callable[[], bool], *, stopped: threading.Event, seconds: float) -> None:
-    """Ask again and again until the condition holds; raise TooLong, or Interrupted once `stopped` is set."""
+    """Ask again and again until the condition holds; raise BrokenPromise, or Interrupted once `stopped` is set."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TooLong(f"{what}: not within {seconds:g} seconds")
+            raise BrokenPromise(f"{what}: not within {seconds:g} seconds")
         if stopped.wait(ASK_EVERY):
             raise Interrupted

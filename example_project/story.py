@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django_dlq import deadletters
 from django_dlq.models import DeadLetter, State
 from django_dlq.registry import handlers
-from example_project.patience import Interrupted, TooLong, wait_until
+from example_project.patience import Interrupted, BrokenPromise, wait_until
 from example_project.promises import Figures, Promises
 from example_project.shop.logistics import is_open
 from example_project.shop.models import Box, Order, RedPacket
@@ -43,7 +43,7 @@ class Story:
             self._play()
         except Interrupted:
             return
-        except TooLong as error:
+        except BrokenPromise as error:
             broken.append(str(error))
         self.broken = [*broken, *self.promises.broken()]
         self.figures = self.promises.figures()
@@ -100,11 +100,11 @@ class Story:
         half = DUPLICATES // 2
         chosen = [*orders.filter(box__isnull=False)[:half], *orders.filter(box__isnull=True)[:half]]
         before = self._boxes(), self._packets()
-        for order in chosen:
-            self.visitor.press("/control/", "/control/deliver-again/", payment=str(order.payment))
+        payments = [str(order.payment) for order in chosen]
+        self.visitor.press("/control/", "/control/deliver-again/", payment=payments)
         self._wait(f"{len(chosen)} messages are delivered twice", self._is_consumed)
         if before != (self._boxes(), self._packets()):
-            raise TooLong("a duplicated delivery had an effect")
+            raise BrokenPromise("a duplicated delivery had an effect")
 
     def _broken_messages(self) -> None:
         self.visitor.press("/control/", "/control/unreadable/")

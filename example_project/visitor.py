@@ -5,6 +5,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 
 SECONDS = 30.0
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
@@ -24,12 +25,12 @@ class Visitor:
             page: str = response.read().decode()
             return page
 
-    def press(self, page: str, action: str, **fields: str) -> str:
+    def press(self, page: str, action: str, **fields: str | Sequence[str]) -> str:
         """Send a form of a page to its action, and return the page that follows."""
         token = TOKEN.search(self.look(page))
         if token is None:
             raise LookupError(f"{page} has no form")
-        form = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
+        form = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1], **fields}, doseq=True).encode()
         with self._opener.open(self.address + action, data=form, timeout=SECONDS) as response:
             following: str = response.read().decode()
             return following

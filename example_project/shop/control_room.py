@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -15,7 +15,6 @@ from django_dlq.exceptions import BrokerError
 from example_project.shop import logistics, orders
 from example_project.shop.figures import figures, latest_orders
 from example_project.shop.forms import DeliverAgainForm, PlaceOrdersForm, SwitchForm
-from example_project.shop.models import Order
 
 LATEST = 10
 
@@ -60,17 +59,16 @@ def switch_logistics(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def deliver_again(request: HttpRequest) -> HttpResponse:
-    """Deliver an order's message a second time."""
+    """Deliver the messages of some orders a second time."""
     form = DeliverAgainForm(request.POST)
     if not form.is_valid():
         return HttpResponse(_("Say which payment."), status=400)
-    order = get_object_or_404(Order, payment=form.cleaned_data["payment"])
     try:
-        delivered = orders.deliver_again(order)
+        number = orders.deliver_again(form.cleaned_data["payment"])
     except BrokerError as error:
         messages.error(request, _("The broker did not take it: %s") % error)
     else:
-        _say_delivered(request, order, delivered)
+        _say_delivered(request, number)
     return redirect(reverse("shop:control") + "#latest")
 
 
@@ -90,12 +88,16 @@ def publish_expired(request: HttpRequest) -> HttpResponse:
     return redirect("shop:control")
 
 
-def _say_delivered(request: HttpRequest, order: Order, delivered: int) -> None:
-    if delivered:
-        text = _("The message of order %s was delivered again, with the same id. Nothing must change below.") % order
-        messages.success(request, text)
+def _say_delivered(request: HttpRequest, number: int) -> None:
+    if number:
+        text = ngettext(
+            "%d message was delivered again, with the same id. Nothing must change below.",
+            "%d messages were delivered again, with the same ids. Nothing must change below.",
+            number,
+        )
+        messages.success(request, text % number)
     else:
-        messages.error(request, _("The message of order %s was not sent yet, so it cannot be sent again.") % order)
+        messages.error(request, _("It was not sent yet, so it cannot be sent again. Wait a moment."))
 
 
 def _live() -> dict[str, Any]:

@@ -27,9 +27,9 @@ class PlaceOrdersForm(forms.Form):
 
 
 class DeliverAgainForm(forms.Form):
-    """Whose message is to be delivered a second time."""
+    """Whose messages are to be delivered a second time."""
 
-    payment = forms.UUIDField()
+    payment = forms.ModelMultipleChoiceField(Order.objects.all(), to_field_name="payment")
 
 
 class SwitchForm(forms.Form):

@@ -1,6 +1,6 @@
 """Take an order: the payment, the access to the course and the message to the warehouse, all or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -62,23 +62,24 @@ def publish_expired() -> OutboxMessage:
         return outbox.publish(TOPIC, {"offer": "half price, only this second"}, tag="offer", expires_in=timedelta(0))
 
 
-def deliver_again(order: Order) -> int:
-    """Give the broker the order's message once more, byte for byte with the same id; return how many it confirmed.
+def deliver_again(orders: Iterable[Order]) -> int:
+    """Give the broker the orders' messages once more, byte for byte with the same ids; return how many there were.
 
-    This is what a resend after a crash of the relay, or a rebalance before an offset is committed, looks like.
+    This is what a resend after a crash of the relay, or a rebalance before an offset is committed, looks like. Messages
+    that were not sent yet are left out. Raises BrokerError if the broker does not confirm one.
     """
-    sent = PublishedMessage.objects.filter(message_key=order.message_key).order_by("pk").first()
-    if sent is None:
-        return 0
-    record = OutboxMessage(**sent.message_columns()).record()
+    keys = [order.message_key for order in orders]
+    sent = {row.message_key: row for row in PublishedMessage.objects.filter(message_key__in=keys, letter_id=None)}
+    records = [OutboxMessage(**row.message_columns()).record() for row in sent.values()]
     broker = brokers["default"]
     try:
-        (receipt,) = broker.send([record], SECONDS_TO_DELIVER)
+        receipts = broker.send(records, SECONDS_TO_DELIVER)
     finally:
         broker.close()  # each request has a thread of its own, and would leave its client behind
-    if receipt.error is not None:
-        raise receipt.error
-    return 1
+    for receipt in receipts:
+        if receipt.error is not None:
+            raise receipt.error
+    return len(records)
 
 
 def _made_up(course: Course, count: int) -> Order:
