@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +17,7 @@ from django_dlq import signals
 from django_dlq.exceptions import BrokerUnavailable
 
 LONGEST_PAUSE = 5.0
+LONGEST_STEP = 1.0
 SUPERVISOR = "DLQ_SUPERVISOR_PID"
 """Environment variable: the process whose death ends this one, so that nothing is left running."""
 
@@ -67,11 +69,18 @@ class Loop:
         else:
             self._troubles = 0
             if not done:
-                self.stopped.wait(self.idle * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
+                self._rest(self.idle * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
 
     def _pause_for_trouble(self) -> None:
         self._troubles += 1
-        self.stopped.wait(pause_after(self._troubles))
+        self._rest(pause_after(self._troubles))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait until told to stop; in steps, so that the end of the supervisor is noticed during a long wait too."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not orphaned():
+            if self.stopped.wait(min(left, LONGEST_STEP)):
+                return
 
     def _close(self) -> None:
         try:
@@ -92,6 +101,15 @@ def lost_connection(error: BaseException) -> bool:
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
     return not all(_is_usable(connection) for connection in connections.all(initialized_only=True))
+
+
+def broken_connection() -> bool:
+    """Tell, after a database error, whether a connection broke; the database itself may be well, or well again."""
+    # Django has dropped the one that broke inside atomic().
+    return any(
+        connection.connection is None or not connection.is_usable()
+        for connection in connections.all(initialized_only=True)
+    )
 
 
 def _is_usable(connection: BaseDatabaseWrapper) -> bool:
