@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import datetime
 
-from django.db import router
+from django.db import InterfaceError, OperationalError, router
 
 from django_dlq import burial, inbox, signals
 from django_dlq import message as wire
@@ -21,7 +21,7 @@ from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, Source, database_now
 from django_dlq.registry import Handler, handlers
-from django_dlq.runner import lost_connection
+from django_dlq.runner import broken_connection, lost_connection
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
@@ -92,11 +92,25 @@ def settle(group: str, record: Record) -> None:
         signals.tell(signals.message_skipped, Consumer, message=message, why="group")
         return
     try:
-        _handle(message, handler)
+        _handle_over_a_break(message, handler)
     except (Exception, SystemExit) as error:  # whatever a handler raises is the letter's content
         if lost_connection(error):
             raise
         _bury(message, handler, error)
+
+
+def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
+    """Handle it, and once more at once if the database connection broke meanwhile, or had while nothing was to do.
+
+    That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
+    blame.
+    """
+    try:
+        _handle(message, handler)
+    except (OperationalError, InterfaceError):
+        if not broken_connection():
+            raise
+        _handle(message, handler)
 
 
 def _handle(message: ReceivedMessage, handler: Handler) -> None:
