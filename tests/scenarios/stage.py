@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django_dlq import outbox
 from django_dlq.models import DatabaseNow, OutboxMessage, RelayLane
 from tests.services.process import wait_for
-from tests.shop.models import Order
+from tests.shop.models import Box, Order
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30.0
@@ -119,6 +119,10 @@ class Stage:
         """Tell whether the relay has done its work."""
         return not OutboxMessage.objects.exists()
 
+    def boxes(self) -> int:
+        """Count the effects so far."""
+        return Box.objects.count()
+
     def lease_is_free(self) -> bool:
         """Tell whether a relay could begin at once."""
         return not RelayLane.objects.filter(leased_until__gt=DatabaseNow()).exists()
@@ -146,7 +150,7 @@ class Stage:
         return {partition: limit[1] for partition, limit in limits.items() if limit}
 
     def _environment(self) -> dict[str, str]:
-        database = {name: connection.settings_dict[name] for name in ("NAME", "HOST", "PORT")}
+        database = {name: connection.settings_dict[name] for name in ("NAME", "USER", "HOST", "PORT")}
         return os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.scenarios.settings",
             "SCENARIO_DATABASE": json.dumps(database),
