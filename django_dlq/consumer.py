@@ -21,7 +21,7 @@ from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, Source, database_now
 from django_dlq.registry import Handler, handlers
-from django_dlq.runner import broken_connection, lost_connection
+from django_dlq.runner import lost_connection, open_connections
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
@@ -105,10 +105,11 @@ def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
     That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
     blame.
     """
+    before = open_connections()
     try:
         _handle(message, handler)
     except (OperationalError, InterfaceError):
-        if not broken_connection():
+        if open_connections() == before:
             raise
         _handle(message, handler)
 

@@ -103,13 +103,9 @@ def lost_connection(error: BaseException) -> bool:
     return not all(_is_usable(connection) for connection in connections.all(initialized_only=True))
 
 
-def broken_connection() -> bool:
-    """Tell, after a database error, whether a connection broke; the database itself may be well, or well again."""
-    # Django has dropped the one that broke inside atomic().
-    return any(
-        connection.connection is None or not connection.is_usable()
-        for connection in connections.all(initialized_only=True)
-    )
+def open_connections() -> list[object]:
+    """Return the driver's connections of this thread; Django replaces one that broke inside atomic()."""
+    return [connection.connection for connection in connections.all(initialized_only=True)]
 
 
 def _is_usable(connection: BaseDatabaseWrapper) -> bool:
