@@ -31,7 +31,7 @@ class HeadersField(models.JSONField):
     """Headers as pairs, in order, repeated names kept.
 
     In the database: [name, text], [name, null] for an absent value, or [name, text, base64] where text cannot hold the
-    bytes.
+    bytes; then a fourth item is the name's own base64, where text cannot hold that either.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,14 +60,22 @@ class HeadersField(models.JSONField):
 
 
 def _pack(name: str, data: bytes | None) -> list[str | None]:
-    if data is None:
-        return [name, None]
-    if exact(data) is None:
-        return [name, data.decode()]
-    return [name, readable(data), base64.b64encode(data).decode()]
+    travelled = name.encode(errors="surrogatepass")
+    packed = [readable(travelled), None if data is None else readable(data), _base64(exact(data))]
+    if exact(travelled) is not None:
+        return [*packed, _base64(travelled)]
+    return packed if packed[2] else packed[:2]
 
 
-def _unpack(name: str, text: str | None, encoded: str | None = None) -> tuple[str, bytes | None]:
+def _base64(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _unpack(
+    name: str, text: str | None, encoded: str | None = None, encoded_name: str | None = None
+) -> tuple[str, bytes | None]:
+    if encoded_name is not None:
+        name = base64.b64decode(encoded_name).decode(errors="surrogatepass")
     if encoded is not None:
         return name, base64.b64decode(encoded)
     return name, None if text is None else text.encode()
