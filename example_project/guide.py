@@ -4,7 +4,7 @@ import sys
 import threading
 
 from example_project.patience import Interrupted, wait_until
-from example_project.stage import SLOW_LADDER, Stage
+from example_project.stage import ADMIN, ADMIN_PASSWORD, SLOW_LADDER, Stage
 from example_project.visitor import answers
 
 SECONDS_TO_OPEN = 60.0
@@ -14,7 +14,7 @@ TEXT = """
 
     Shop           {address}/
     Control room   {address}/control/
-    Admin          {address}/admin/     user admin, password admin
+    Admin          {address}/admin/     user {admin}, password {password}
     Kafka          {kafka}, topic {topic}
     Log            {log}
 
@@ -46,11 +46,16 @@ class Guide:
         except Interrupted:
             return
         stage = self.stage
-        log, ladder = stage.folder / "demo.log", ", ".join(SLOW_LADDER.split())
-        print(
-            TEXT.format(address=stage.address, kafka=stage.kafka, topic=stage.topic_name, log=log, ladder=ladder),
-            flush=True,
-        )
+        facts = {
+            "address": stage.address,
+            "admin": ADMIN,
+            "password": ADMIN_PASSWORD,
+            "kafka": stage.kafka,
+            "topic": stage.topic_name,
+            "log": stage.folder / "demo.log",
+            "ladder": ", ".join(SLOW_LADDER.split()),
+        }
+        print(TEXT.format(**facts), flush=True)
 
     def failed(self, error: str) -> None:
         """Show what went wrong."""

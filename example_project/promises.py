@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from confluent_kafka import Message
 from django.db.models import Count, Q, QuerySet
@@ -143,7 +144,8 @@ class Promises:
 
 
 def _headers(record: Message) -> dict[str, str]:
-    return {name: value.decode() for name, value in record.headers() or () if isinstance(value, bytes)}
+    pairs = cast("list[tuple[str, bytes | None]]", record.headers() or [])
+    return {name: value.decode() for name, value in pairs if value is not None}
 
 
 def _some(orders: "QuerySet[Order] | list[Order]") -> str:

@@ -13,11 +13,8 @@ from django_dlq.management.commands.dlq_run import machines
 from django_dlq.supervisor import Supervisor, manage
 from example_project.guide import Guide
 from example_project.shop.catalogue import stock_shelves
-from example_project.stage import CannotStart, Stage
+from example_project.stage import ADMIN, ADMIN_PASSWORD, CannotStart, Stage
 from example_project.story import Story
-
-ADMIN = PASSWORD = "admin"
-"""Fixed, since the shop can be reached from this machine only."""
 
 GRACE = 10.0
 
@@ -51,7 +48,7 @@ def open_database() -> None:
         call_command("migrate", verbosity=0)
         stock_shelves()
         if not get_user_model().objects.filter(username=ADMIN).exists():
-            get_user_model().objects.create_superuser(ADMIN, password=PASSWORD)
+            get_user_model().objects.create_superuser(ADMIN, password=ADMIN_PASSWORD)
     except DatabaseError as error:
         name, host = connection.settings_dict["NAME"], connection.settings_dict["HOST"] or "this machine"
         raise CannotStart(f"the database {name} on {host} cannot be used: {error}".strip()) from error

@@ -15,6 +15,9 @@ from example_project.topic import KafkaAway, Topic
 
 FIRST_PORT, LAST_PORT = 8000, 8020
 PARTITIONS = 4
+ADMIN = ADMIN_PASSWORD = "admin"
+"""Fixed, since the shop can be reached from this machine only."""
+
 SLOW_LADDER, FAST_LADDER = "2 5 10", "1 1 2"
 """Seconds between attempts: long enough to watch, short enough to wait for."""
 

@@ -2,19 +2,19 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
+from django.urls import reverse
 
-from django_dlq import deadletters
 from django_dlq.models import DeadLetter, State
 from django_dlq.registry import handlers
-from example_project.patience import Interrupted, BrokenPromise, wait_until
+from example_project.patience import BrokenPromise, Interrupted, wait_until
 from example_project.promises import Figures, Promises
 from example_project.shop.logistics import is_open
 from example_project.shop.models import Box, Order, RedPacket
-from example_project.stage import Stage
+from example_project.stage import ADMIN, ADMIN_PASSWORD, Stage
 from example_project.visitor import Visitor, answers
 
 CALM, SHORT_OUTAGE, LONG_OUTAGE, AFTERWARDS = 120, 20, 40, 20
@@ -45,6 +45,8 @@ class Story:
             return
         except BrokenPromise as error:
             broken.append(str(error))
+        except Exception:  # noqa: BLE001  # whatever it is, the promises are checked and the figures printed
+            broken.append(traceback.format_exc())
         self.broken = [*broken, *self.promises.broken()]
         self.figures = self.promises.figures()
         self.stopped.set()
@@ -114,11 +116,17 @@ class Story:
     def _recovery(self) -> None:
         self._switch("yes")
         self._place(AFTERWARDS)
-        admin = get_user_model().objects.get(username="admin")
-        dead = self.promises.undeliverable().filter(state=State.DEAD)
-        for letter in dead:
-            deadletters.replay(letter, actor=admin, reason="the parcel service is open again")
-        self._wait(f"{len(dead)} dead letters are replayed", self._is_settled)
+        dead = [str(letter.pk) for letter in self._letters(State.DEAD)]
+        self._replay(dead)
+        self._wait(f"{len(dead)} dead letters are replayed in the admin", self._is_settled)
+
+    def _replay(self, letters: list[str]) -> None:
+        admin = {"username": ADMIN, "password": ADMIN_PASSWORD, "next": "/admin/"}
+        self.visitor.press("/admin/login/", "/admin/login/", **admin)
+        page = reverse("admin:django_dlq_deadletter_changelist")
+        self.visitor.press(page, page, action="replay_selected", _selected_action=letters)
+        confirm = reverse("admin:django_dlq_deadletter_confirm", args=["replay"])
+        self.visitor.press(page, confirm, ids=",".join(letters), reason="the parcel service is open again")
 
     def _place(self, number: int) -> None:
         self.visitor.press("/control/", "/control/orders/", number=str(number))

@@ -25,13 +25,13 @@ class Visitor:
             page: str = response.read().decode()
             return page
 
-    def press(self, page: str, action: str, **fields: str | Sequence[str]) -> str:
-        """Send a form of a page to its action, and return the page that follows."""
+    def press(self, page: str, target: str, /, **fields: str | Sequence[str]) -> str:
+        """Send a form of a page to its target, and return the page that follows."""
         token = TOKEN.search(self.look(page))
         if token is None:
             raise LookupError(f"{page} has no form")
         form = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1], **fields}, doseq=True).encode()
-        with self._opener.open(self.address + action, data=form, timeout=SECONDS) as response:
+        with self._opener.open(self.address + target, data=form, timeout=SECONDS) as response:
             following: str = response.read().decode()
             return following
 

@@ -91,8 +91,8 @@ def publish_expired(request: HttpRequest) -> HttpResponse:
 def _say_delivered(request: HttpRequest, number: int) -> None:
     if number:
         text = ngettext(
-            "%d message was delivered again, with the same id. Nothing must change below.",
-            "%d messages were delivered again, with the same ids. Nothing must change below.",
+            "%d message was delivered again, with the same id. What was done is not done again.",
+            "%d messages were delivered again, with the same ids. What was done is not done again.",
             number,
         )
         messages.success(request, text % number)

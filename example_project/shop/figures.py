@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
-from django.urls import NoReverseMatch, reverse
+from django.db.models import Count
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -26,7 +26,7 @@ class Figure:
     name: str
     label: str
     count: int
-    url: str = ""
+    url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +58,12 @@ def figures() -> list[Figure]:
 
 def latest_orders(number: int) -> list[OrderLine]:
     """Return the latest orders with what became of them."""
-    orders: QuerySet[Order] = Order.objects.select_related("course", "box").annotate(packets=Count("red_packets"))
-    latest = orders.order_by("-pk")[:number]
+    latest = Order.objects.select_related("course", "box").prefetch_related("red_packets").order_by("-pk")[:number]
     letters = shipping_letters(latest)
-    return [OrderLine(order=order, packets=order.packets, letter=letters.get(order.message_key)) for order in latest]
+    return [
+        OrderLine(order=order, packets=len(order.red_packets.all()), letter=letters.get(order.message_key))
+        for order in latest
+    ]
 
 
 def shipping_letters(orders: Iterable[Order]) -> dict[str, DeadLetter]:
@@ -71,7 +73,4 @@ def shipping_letters(orders: Iterable[Order]) -> dict[str, DeadLetter]:
 
 
 def _admin_list(model: str, query: str = "") -> str:
-    try:
-        return reverse(f"admin:{model}_changelist") + query
-    except NoReverseMatch:
-        return ""
+    return reverse(f"admin:{model}_changelist") + query

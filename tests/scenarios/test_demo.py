@@ -38,7 +38,8 @@ def running(mark: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         demo = subprocess.Popen(COMMAND, cwd=ROOT, env=environment(mark), stdout=file, stderr=file)
     try:
         opened = wait_for(lambda: "Try this" in output.read_text() or demo.poll() is not None, seconds=90)
-        assert opened and demo.poll() is None, output.read_text()
+        assert opened, output.read_text()
+        assert demo.poll() is None, output.read_text()
         yield demo
     finally:
         demo.terminate()
