@@ -1,9 +1,13 @@
 """A database of the benchmark's own, fresh in each run."""
 
+from typing import Any
+
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+
+from benchmarks.raw import Connection
 
 TABLES = (
     "django_dlq_outboxmessage",
@@ -30,9 +34,9 @@ def create() -> None:
     call_command("migrate", run_syncdb=True, verbosity=0)
 
 
-def by_hand(name: str | None = None) -> "psycopg.Connection[tuple[object, ...]]":
+def by_hand(name: str | None = None) -> Connection:
     """Connect with psycopg alone, as the raw loops do."""
-    database = settings.DATABASES["default"]
+    database: dict[str, Any] = settings.DATABASES["default"]
     return psycopg.connect(
         host=database["HOST"],
         port=database["PORT"],

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -30,7 +31,9 @@ class Cluster:
         """Return a topic that nobody has used."""
         topic = f"dlq-bench-{uuid.uuid4().hex[:12]}"
         if self.name == "mock":
-            Producer({"bootstrap.servers": self.bootstrap}).list_topics(topic, 10)  # asking for it creates it
+            Producer({"bootstrap.servers": self.bootstrap, "log_level": 4}).list_topics(
+                topic, 10
+            )  # asking for it creates it
         else:
             admin = self._admin()  # held until the answer is there
             admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
@@ -45,7 +48,10 @@ class Cluster:
                 deleted.result(30)
 
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+        return AdminClient(self._quietly())
+
+    def _quietly(self) -> dict[str, Any]:
+        return {"bootstrap.servers": self.bootstrap, "log_level": 4}
 
 
 @contextmanager

@@ -60,13 +60,16 @@ def relay(connection: Connection, producer: confluent_kafka.Producer) -> int:
 
 def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
     """Handle some messages, each in a transaction with its inbox row; then commit the offsets."""
-    messages: list[Any] = consumer.consume(limit, 1.0)
+    first: Any = consumer.poll(1.0)
+    if first is None:
+        return 0
+    # consume() waits for as many as it is asked for, unless it has no time.
+    messages: list[Any] = [first, *consumer.consume(limit - 1, 0)]
     for message in messages:
         message_id = bytes(dict(message.headers())["id"]).decode()
         with connection.transaction():
             claimed = connection.execute(CLAIM, (group, message_id, message_id, message.topic()))
             if claimed.rowcount:
                 connection.execute(ORDER, (json.loads(message.value() or b"")["order"],))
-    if messages:
-        consumer.commit(asynchronous=False)
+    consumer.commit(asynchronous=False)
     return len(messages)
