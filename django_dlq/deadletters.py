@@ -67,7 +67,7 @@ def edit(
     with transaction.atomic(using=_database()):
         letter.move("edit")
         copy = _copy(letter, changes)
-        check_size(_send_again(copy))
+        _send_again(copy)
         names = sorted(changes.keys() - {"raw_key"})
         DeadLetterEvent.objects.note(
             letter, Kind.EDITED, actor=actor, reason=reason, data={"changed": names, "copy": copy.pk}
@@ -116,6 +116,8 @@ def _changes(letter: DeadLetter, **wanted: Any) -> dict[str, Any]:
     changes = {name: value for name, value in changes.items() if value != now[name]}
     if not changes:
         raise InvalidMessage("nothing was changed; replay the letter instead")
+    columns = letter.message_columns() | {"headers": letter.publisher_headers(), **changes}
+    check_size(OutboxMessage(**columns))
     return changes
 
 
