@@ -138,6 +138,10 @@ class StrictFilterBackend(DjangoFilterBackend):
         filtered: QuerySet[Model] = filters.qs
         return filtered
 
+    def to_html(self, request: Request, queryset: QuerySet[Model], view: Any) -> str:
+        """Return no form for the browsable API: a form sends empty filters too, which are refused."""
+        return ""
+
 
 def check_parameters(request: Request, known: Iterable[str], *, repeatable: Iterable[str] = ()) -> None:
     """Raise UnknownParameter or InvalidParameter unless the query string can be taken at its word."""
