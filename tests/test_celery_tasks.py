@@ -1,0 +1,136 @@
+"""One Celery task for each machine."""
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import timedelta
+
+import pytest
+from celery import Task
+from django.db import transaction
+
+from django_dlq import celery_tasks, inbox, outbox
+from django_dlq.exceptions import BrokerUnavailable, UnknownHandler
+from django_dlq.message import ReceivedMessage
+from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage, RelayLane
+from django_dlq.registry import Registry
+from tests.shop.models import Box
+
+TASKS = (celery_tasks.relay, celery_tasks.consume, celery_tasks.retry, celery_tasks.prune)
+
+
+class Clock:
+    """A clock that a machine moves on by its work."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Machine:
+    """A machine that does what it is told; each run takes ten seconds."""
+
+    def __init__(self, clock: Clock, amounts: Iterable[int | Exception]) -> None:
+        self.clock, self.amounts = clock, iter(amounts)
+        self.runs = self.closed = 0
+
+    def run_once(self) -> int:
+        self.runs += 1
+        self.clock.now += 10
+        amount = next(self.amounts, 0)
+        if isinstance(amount, Exception):
+            raise amount
+        return amount
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(celery_tasks, "time", clock)
+    return clock
+
+
+def test_a_task_works_until_nothing_is_left(clock: Clock) -> None:
+    machine = Machine(clock, [3, 2, 0, 7])
+    assert celery_tasks.work(machine) == 5
+    assert (machine.runs, machine.closed) == (3, 1)
+
+
+def test_a_task_leaves_the_rest_to_the_next_when_its_time_is_up(clock: Clock) -> None:
+    machine = Machine(clock, [1] * 100)
+    assert celery_tasks.work(machine) == 5
+    assert machine.closed == 1
+
+
+def test_a_patient_task_waits_for_what_comes_late(clock: Clock) -> None:
+    machine = Machine(clock, [0, 4, 0, 4, 0, 0, 4])
+    assert celery_tasks.work(machine, patience=15) == 8
+
+
+def test_patience_ends(clock: Clock) -> None:
+    machine = Machine(clock, [0, 0, 0, 4])
+    assert celery_tasks.work(machine, patience=15) == 0
+    assert machine.runs == 2
+
+
+def test_a_machine_that_fails_is_closed_and_the_task_fails(clock: Clock) -> None:
+    machine = Machine(clock, [1, BrokerUnavailable("down")])
+    with pytest.raises(BrokerUnavailable):
+        celery_tasks.work(machine)
+    assert machine.closed == 1
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_no_task_piles_up_keeps_results_or_runs_for_ever(task: Task[..., int]) -> None:
+    assert task.ignore_result is True
+    assert task.acks_late is False
+    assert task.expires == 60
+    assert task.time_limit is not None
+    assert task.time_limit > celery_tasks.SECONDS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_goes_all_its_way_by_tasks(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery_tasks, "PATIENCE", 0.0)
+    attempts = []
+
+    @inbox.handler("orders", group="shipping", retry=inbox.RetryPolicy(delays=()))
+    def pack(message: ReceivedMessage) -> None:
+        attempts.append(message.attempt)
+        Box.objects.create(order=message.json()["order"])
+
+    with transaction.atomic():
+        outbox.publish("orders", {"order": 7})
+    assert celery_tasks.relay() == 1
+    assert celery_tasks.consume("shipping") == 1
+    assert celery_tasks.retry() == 0
+    assert celery_tasks.prune() == 0
+    assert Box.objects.get().order == "7"
+    assert PublishedMessage.objects.count() == 1
+    assert not DeadLetter.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_relay_that_comes_while_another_works_ends_at_once_and_sends_nothing(registry: Registry) -> None:
+    RelayLane.objects.take("another", timedelta(minutes=1))
+    with transaction.atomic():
+        outbox.publish("orders", {"order": 7})
+    assert celery_tasks.relay() == 0
+    assert OutboxMessage.objects.count() == 1
+
+
+def test_a_group_without_handlers_fails_with_the_groups_that_there_are(registry: Registry) -> None:
+    with pytest.raises(UnknownHandler, match="no handler has the group 'gone'"):
+        celery_tasks.consume("gone")
+
+
+def test_without_celery_the_error_names_the_extra() -> None:
+    code = "import sys, django; django.setup(); sys.modules['celery'] = None; import django_dlq.celery_tasks"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert 'ImportError: The tasks need Celery: pip install "django_dlq[celery]"' in ended.stderr
