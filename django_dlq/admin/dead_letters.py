@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from django_dlq.admin.confirm import allowed_or_403, confirm_page, confirm_view, too_many
-from django_dlq.admin.display import badge, failure, two_lines, when
+from django_dlq.admin.display import Labelled, badge, failure, two_lines, when
 from django_dlq.admin.editing.views import edit_view
 from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
 from django_dlq.admin.letter_page import letter_context
@@ -25,16 +25,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Dead letters. Each act takes a permission of its own, which is checked where it is done too."""
 
     actions = ("replay_selected", "discard_selected", "restore_selected")  # type: ignore[assignment]
-    list_display = (
-        "message",
-        "state_badge",
-        "what_went_wrong",
-        "where",
-        "attempts",
-        "replays",
-        "first_failed",
-        "last_failed",
-    )
+    list_display = ("message", "state_badge", "what_went_wrong", "where", "tries", "last_failed", "first_failed")
     list_display_links = ("message",)
     list_filter = (
         StateFilter,
@@ -70,17 +61,24 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("group / handler"), "group")
     def where(self, letter: DeadLetter) -> SafeString:
         """Show who failed."""
-        return two_lines(letter.group or letter.get_source_display(), letter.handler)
+        return two_lines(letter.group or letter.get_source_display(), Labelled(letter.handler).short)
 
-    @column(gettext_lazy("first failed"), "first_failed_at")
-    def first_failed(self, letter: DeadLetter) -> object:
-        """Show when it failed first."""
-        return when(letter.first_failed_at)
+    @column(gettext_lazy("tries"), "attempts")
+    def tries(self, letter: DeadLetter) -> SafeString:
+        """Show how often it was tried, and how often a person sent it again."""
+        attempts = ngettext("%(n)d attempt", "%(n)d attempts", letter.attempts) % {"n": letter.attempts}
+        replays = ngettext("%(n)d replay", "%(n)d replays", letter.replays) % {"n": letter.replays}
+        return two_lines(attempts, replays if letter.replays else "")
 
     @column(gettext_lazy("last failed"), "last_failed_at")
     def last_failed(self, letter: DeadLetter) -> object:
         """Show when it failed last."""
         return when(letter.last_failed_at)
+
+    @column(gettext_lazy("first failed"), "first_failed_at")
+    def first_failed(self, letter: DeadLetter) -> object:
+        """Show when it failed first."""
+        return when(letter.first_failed_at)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Tell whether the person may replay."""

@@ -1,12 +1,11 @@
 """How values look on the pages. Whatever came with a message is text here, never markup."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.template.defaultfilters import date as format_date
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
@@ -67,6 +66,8 @@ def absolute(at: datetime) -> str:
 def relative(at: datetime) -> str:
     """Return how long ago or ahead a time is, in its largest unit."""
     now = timezone.now()
+    if abs(at - now) < timedelta(minutes=1):
+        return _("just now")
     if at > now:
         return _("in %(span)s") % {"span": timeuntil(at, now, depth=1)}
     return _("%(span)s ago") % {"span": timesince(at, now, depth=1)}
@@ -75,7 +76,7 @@ def relative(at: datetime) -> str:
 def two_lines(first: object, second: object) -> SafeString:
     """Show a value, and under it a lesser one if there is any; each keeps its own direction of writing."""
     lesser = format_html('<bdi class="dlq-quiet">{}</bdi>', second) if second else ""
-    return format_html('<span class="dlq-two"><bdi>{}</bdi>{}</span>', first, lesser)
+    return format_html('<span class="dlq-two"><bdi class="dlq-first">{}</bdi>{}</span>', first, lesser)
 
 
 def one_line(text: str, most: int = 140) -> str:
@@ -96,8 +97,3 @@ def absent(value: object) -> object:
     if value == "":
         return format_html('<span class="dlq-quiet">{}</span>', gettext_lazy("empty"))
     return value
-
-
-def sentence_list(parts: Iterable[object]) -> SafeString:
-    """Join escaped parts with commas."""
-    return format_html_join(", ", "{}", ((part,) for part in parts))

@@ -48,7 +48,7 @@ class HeaderForm(forms.Form):
     def pair(self) -> tuple[str, bytes | None] | None:
         """Return the header that will travel, or None if there is none."""
         data = self.cleaned_data
-        if data["is_removed"]:
+        if not data or data["is_removed"]:  # a spare row that was left empty has no data at all
             return None
         if self.is_locked:
             return self.original
@@ -80,7 +80,7 @@ class BaseHeaders(forms.BaseFormSet):  # type: ignore[type-arg]
 
     def clean(self) -> None:
         """Refuse names that cannot be sent, before anything is previewed."""
-        if any(self.errors):
+        if any(self.errors) or self.edited() is UNCHANGED:
             return
         try:
             encode_headers(self.pairs())
