@@ -1,0 +1,420 @@
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.test import override_settings
+
+from django_dlq import burial, deadletters, outbox, signals
+from django_dlq.brokers import brokers
+from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.models import DeadLetter, Kind, OutboxMessage, PublishedMessage, RelayLane, State, in_future
+from django_dlq.outbox import Message
+from django_dlq.relay import Relay
+from tests import scripted_broker
+from tests.letters import consumer_letter, relay_letter, timeline
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def relay():
+    return Relay()
+
+
+@pytest.fixture
+def told():
+    """Collect the signals of the relay: (name, facts)."""
+    collected = []
+    receivers = []
+    for name in ("relay_started", "relay_lost_lease", "messages_published", "broker_unavailable", "message_failed"):
+
+        def receiver(name=name, signal=None, sender=None, **facts):
+            collected.append((name, facts))
+
+        getattr(signals, name).connect(receiver)
+        receivers.append((getattr(signals, name), receiver))
+    yield collected
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+
+
+def bodies(records):
+    return [record.body.decode() for record in records]
+
+
+def waiting():
+    return [bytes(body).decode() for body in OutboxMessage.objects.order_by("pk").values_list("body", flat=True)]
+
+
+def run_out():
+    RelayLane.objects.update(leased_until=in_future(timedelta(milliseconds=-1)))
+
+
+class TestSending:
+    def test_messages_are_sent_in_their_order_and_become_history(self, relay, broker, told):
+        rows = outbox.publish_many([Message("orders", str(n), key="7") for n in range(3)])
+
+        assert relay.run_once() == 3
+        assert bodies(broker.sent) == ["0", "1", "2"]
+        assert [record.header("id") for record in broker.sent] == [row.message_id.encode() for row in rows]
+        assert waiting() == []
+        history = PublishedMessage.objects.order_by("outbox_id").values_list("outbox_id", "partition", "offset")
+        assert list(history) == [(row.pk, 0, offset) for offset, row in enumerate(rows)]
+        (facts,) = [facts for name, facts in told if name == "messages_published"]
+        assert [row.pk for row in facts["rows"]] == [row.pk for row in rows]
+
+    def test_with_nothing_to_send_the_broker_is_left_alone(self, relay, broker):
+        assert relay.run_once() == 0
+        assert broker.calls == []
+
+    def test_a_batch_has_its_size(self, relay, broker, settings):
+        settings.DLQ_RELAY_BATCH = 2
+        outbox.publish_many([Message("orders", str(n)) for n in range(5)])
+
+        assert [relay.run_once() for _ in range(4)] == [2, 2, 1, 0]
+        assert broker.calls == [2, 2, 1]
+
+    def test_a_message_is_not_sent_before_its_time(self, relay, broker):
+        outbox.publish("orders", "later", delay=timedelta(hours=1))
+        outbox.publish("orders", "now", delay=timedelta(0))
+
+        assert relay.run_once() == 1
+        assert bodies(broker.sent) == ["now"]
+        OutboxMessage.objects.update(due_at=in_future(timedelta(seconds=-1)))
+        assert relay.run_once() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_no_transaction_is_open_while_the_broker_is_spoken_to(self, relay, broker):
+        seen = []
+        broker.during_send = lambda: seen.append(connection.in_atomic_block)
+        with transaction.atomic():
+            outbox.publish("orders", "")
+
+        assert relay.run_once() == 1
+        assert seen == [False]
+
+    def test_a_crash_before_completion_sends_the_same_ids_again(self, relay, broker, monkeypatch):
+        row = outbox.publish("orders", "")
+        monkeypatch.setattr(relay, "_complete", crash)
+        with pytest.raises(KeyboardInterrupt):
+            relay.run_once()
+        relay.close()
+
+        assert Relay().run_once() == 1
+        assert [record.header("id") for record in broker.sent] == [row.message_id.encode()] * 2
+
+
+def crash(*_, **__):
+    raise KeyboardInterrupt
+
+
+class TestPriority:
+    def test_the_urgent_is_sent_first(self, relay, broker):
+        for body, priority in [("a", 0), ("b", 9), ("c", 5)]:
+            outbox.publish("orders", body, priority=priority)
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["b", "c", "a"]
+
+    def test_urgency_never_changes_the_order_inside_a_key(self, relay, broker, settings):
+        settings.DLQ_RELAY_BATCH = 3
+        for n in range(6):
+            outbox.publish("orders", f"other {n}", key=f"other {n}")
+        for n, priority in enumerate([0, 3, 0, 9, 0]):
+            outbox.publish("orders", f"mine {n}", key="mine", priority=priority)
+        while relay.run_once():
+            pass
+
+        sent = bodies(broker.sent)
+        assert [body for body in sent if body.startswith("mine")] == [f"mine {n}" for n in range(5)]
+        assert sent[:4] == ["mine 0", "mine 1", "mine 2", "mine 3"]
+        assert len(sent) == len(set(sent)) == 11
+
+    def test_more_elders_than_a_batch_holds_are_sent_before_what_they_precede(self, relay, broker, settings):
+        settings.DLQ_RELAY_BATCH = 2
+        outbox.publish_many([Message("orders", str(n), key="7", priority=9 if n == 5 else 0) for n in range(6)])
+        while relay.run_once():
+            pass
+
+        assert bodies(broker.sent) == ["0", "1", "2", "3", "4", "5"]
+
+    def test_the_same_key_in_another_topic_is_another_key(self, relay, broker):
+        outbox.publish("bills", "first", key="7")
+        outbox.publish("orders", "urgent", key="7", priority=9)
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["urgent", "first"]
+
+    def test_an_urgent_message_without_a_key_waits_for_nobody(self, relay, broker):
+        outbox.publish("orders", "first")
+        outbox.publish("orders", "urgent", priority=1)
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["urgent", "first"]
+
+    def test_elders_that_are_not_due_are_not_waited_for(self, relay, broker):
+        outbox.publish("orders", "later", key="7", delay=timedelta(hours=1))
+        outbox.publish("orders", "urgent", key="7", priority=1)
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["urgent"]
+
+    def test_a_batch_full_of_urgent_keys_is_sent(self, relay, broker):
+        outbox.publish("orders", "elder", key="499")
+        outbox.publish_many([Message("orders", str(n), key=str(n), priority=1) for n in range(500)])
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["elder", *map(str, range(500))]
+
+
+class TestExpiry:
+    def test_a_message_that_outlived_its_expiry_is_a_dead_letter_that_says_so(self, relay, broker):
+        outbox.publish("orders", "late", expires_in=timedelta(0))
+        outbox.publish("orders", "in time", expires_in=timedelta(hours=1))
+
+        assert relay.run_once() == 2
+        assert bodies(broker.sent) == ["in time"]
+        letter = DeadLetter.objects.get()
+        assert (letter.state, letter.source, letter.body_bytes) == (State.DEAD, "relay", b"late")
+        assert letter.error_class == "django_dlq.exceptions.Expired"
+        assert letter.error_message.startswith("expired: it was to be sent before 2")
+        assert waiting() == []
+
+    def test_a_message_that_expires_while_the_broker_is_down_is_a_dead_letter(self, relay, broker):
+        broker.outage = BrokerUnavailable("down")
+        outbox.publish("orders", "late", expires_in=timedelta(hours=1))
+        relay.run_once()
+        OutboxMessage.objects.update(expires_at=in_future(timedelta(seconds=-1)))
+        relay._pauses.clear()
+
+        assert relay.run_once() == 1
+        assert DeadLetter.objects.get().error_class.endswith("Expired")
+
+
+class TestLease:
+    def test_a_second_relay_sends_nothing(self, broker):
+        first, second = Relay(), Relay()
+        assert first.run_once() == 0
+        outbox.publish("orders", "")
+
+        assert second.run_once() == 0
+        assert broker.sent == []
+        assert first.run_once() == 1
+
+    def test_it_is_taken_over_when_it_has_run_out(self, broker, told):
+        first, second = Relay(), Relay()
+        first.run_once()
+        run_out()
+        outbox.publish("orders", "")
+
+        assert second.run_once() == 1
+        assert second.epoch == first.epoch + 1
+        started = [(facts["owner"], facts["epoch"]) for name, facts in told if name == "relay_started"]
+        assert started == [(first.owner, first.epoch), (second.owner, second.epoch)]
+
+    def test_a_relay_that_woke_up_too_late_completes_nothing(self, broker, told):
+        zombie, heir = Relay(), Relay()
+        outbox.publish("orders", "1")
+
+        def sleep_past_the_lease():
+            broker.during_send = lambda: None
+            run_out()
+            heir.has_lease()
+
+        broker.during_send = sleep_past_the_lease
+        assert zombie.run_once() == 0
+        assert waiting() == ["1"]
+        assert not PublishedMessage.objects.exists()
+        assert [name for name, _ in told if name == "relay_lost_lease"] == ["relay_lost_lease"]
+        assert zombie.epoch is None
+
+        assert zombie.run_once() == 0
+        assert heir.run_once() == 1
+        assert bodies(broker.sent) == ["1", "1"]
+
+    def test_a_relay_that_woke_up_too_late_buries_nothing(self, broker):
+        zombie, heir = Relay(), Relay()
+        broker.answers["orders"] = MessageRefused("too large")
+        outbox.publish("orders", "1")
+        broker.during_send = lambda: (run_out(), heir.has_lease())
+
+        assert zombie.run_once() == 0
+        assert waiting() == ["1"]
+        assert not DeadLetter.objects.exists()
+
+    def test_a_lease_that_ran_out_with_no_heir_is_lost_all_the_same(self, relay, broker):
+        outbox.publish("orders", "1")
+        broker.during_send = run_out
+
+        assert relay.run_once() == 0
+        assert waiting() == ["1"]
+        broker.during_send = lambda: None
+        assert relay.run_once() == 1
+
+    def test_it_is_given_back_at_the_end(self, relay, broker):
+        relay.run_once()
+        relay.close()
+        outbox.publish("orders", "")
+
+        assert Relay().run_once() == 1
+
+    def test_closing_twice_or_without_a_lease_does_no_harm(self, relay, broker):
+        relay.close()
+        other = Relay()
+        other.run_once()
+        relay.close()
+
+        assert other._keep()
+
+    def test_an_idle_relay_does_not_write_at_every_look(self, relay, broker, django_assert_num_queries):
+        relay.run_once()
+        with django_assert_num_queries(1):  # is there something to send?
+            relay.run_once()
+
+    def test_the_lease_is_prolonged_after_a_third_of_it(self, relay, broker, monkeypatch):
+        relay.run_once()
+        RelayLane.objects.update(leased_until=in_future(timedelta(seconds=5)))
+        third = time.monotonic() + 10
+        monkeypatch.setattr(time, "monotonic", lambda: third)
+        relay.run_once()
+
+        assert RelayLane.objects.filter(leased_until__gt=in_future(timedelta(seconds=20))).exists()
+
+    def test_a_relay_that_finds_its_lease_taken_waits(self, relay, broker, monkeypatch):
+        relay.run_once()
+        run_out()
+        Relay().has_lease()
+        later = time.monotonic() + 3600
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        outbox.publish("orders", "")
+
+        assert relay.run_once() == 0
+        assert broker.sent == []
+
+
+class TestOutage:
+    def test_what_a_broker_cannot_take_stays_and_is_no_letter(self, relay, broker, told):
+        broker.outage = BrokerUnavailable("connection refused")
+        outbox.publish("orders", "1")
+
+        assert relay.run_once() == 0
+        assert waiting() == ["1"]
+        assert not DeadLetter.objects.exists()
+        assert relay.unavailable() == {"default": "connection refused"}
+        (facts,) = [facts for name, facts in told if name == "broker_unavailable"]
+        assert (facts["broker"], str(facts["error"])) == ("default", "connection refused")
+
+    def test_it_is_left_alone_for_a_while_and_then_tried_again(self, relay, broker, monkeypatch):
+        broker.outage = BrokerUnavailable("down")
+        outbox.publish("orders", "1")
+        relay.run_once()
+        relay.run_once()
+        assert broker.calls == [1]
+
+        later = time.monotonic() + 6
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        assert relay.unavailable() == {}
+        relay.run_once()
+        assert broker.calls == [1, 1]
+        assert relay._pauses["default"].troubles == 2
+        broker.outage = None
+        monkeypatch.setattr(time, "monotonic", lambda: later + 6)
+        assert relay.run_once() == 1
+        assert relay._pauses == {}
+
+    def test_only_the_messages_that_were_not_confirmed_stay(self, relay, broker):
+        broker.answers["slow"] = BrokerUnavailable("timed out")
+        broker.answers["forbidden"] = MessageRefused("not authorised")
+        outbox.publish_many([Message("orders", "1"), Message("slow", "2"), Message("forbidden", "3")])
+
+        assert relay.run_once() == 2
+        assert waiting() == ["2"]
+        assert [letter.topic for letter in DeadLetter.objects.all()] == ["forbidden"]
+        assert [sent.topic for sent in PublishedMessage.objects.all()] == ["orders"]
+        assert relay.unavailable() == {"default": "timed out"}
+
+    def test_the_outage_of_one_broker_holds_up_no_other(self, relay):
+        two = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("a", "b")}
+        with override_settings(DLQ_BROKERS=two):
+            brokers["a"].outage = BrokerUnavailable("down")
+            outbox.publish("orders", "1", broker="a")
+            outbox.publish("orders", "2", broker="b")
+
+            assert relay.run_once() == 1
+            assert bodies(brokers["b"].sent) == ["2"]
+            assert relay.run_once() == 0
+            assert brokers["a"].calls == [1]
+
+    def test_a_broker_that_the_settings_lost_is_no_reason_to_lose_its_messages(self, relay, broker):
+        outbox.publish("orders", "1")
+        OutboxMessage.objects.update(broker="gone")
+
+        assert relay.run_once() == 0
+        assert waiting() == ["1"]
+        assert "gone" in relay.unavailable()
+
+
+class TestRefusal:
+    def test_what_the_broker_refuses_becomes_a_letter_and_the_others_are_sent(self, relay, broker):
+        broker.answers["forbidden"] = MessageRefused("not authorised")
+        outbox.publish_many([Message("orders", "1"), Message("forbidden", "2", key="7"), Message("orders", "3")])
+
+        assert relay.run_once() == 3
+        assert bodies(broker.sent) == ["1", "3"]
+        letter = DeadLetter.objects.get()
+        assert (letter.source, letter.state, letter.key) == ("relay", State.DEAD, "7")
+        assert (letter.error_class, letter.error_message) == ("django_dlq.exceptions.MessageRefused", "not authorised")
+        assert waiting() == []
+
+    def test_refusals_of_one_topic_have_one_cause(self, relay, broker):
+        for topic in ("a", "b"):
+            broker.answers[topic] = MessageRefused(f"no, {topic}")
+        outbox.publish_many([Message("a", ""), Message("a", ""), Message("b", "")])
+        relay.run_once()
+
+        first, second, other = DeadLetter.objects.order_by("pk").values_list("fingerprint", flat=True)
+        assert first == second != other
+
+
+class TestReplays:
+    def test_a_letter_of_the_relay_is_resolved_when_the_broker_has_it(self, relay, broker):
+        letter = relay_letter()
+        deadletters.replay(letter, actor="ana")
+        relay.run_once()
+
+        letter.refresh_from_db()
+        assert letter.state == State.RESOLVED
+        assert timeline(letter) == [(Kind.REPLAYED, "ana"), (Kind.RESOLVED, "relay")]
+        assert PublishedMessage.objects.get().letter_id == letter.pk
+
+    def test_a_letter_of_a_consumer_waits_for_its_handler(self, relay, broker):
+        letter = consumer_letter()
+        deadletters.replay(letter, actor="ana")
+        relay.run_once()
+
+        letter.refresh_from_db()
+        assert letter.state == State.REPLAYING
+        assert broker.sent[0].header("dlq-group") == b"shipping"
+
+    @pytest.mark.parametrize("make", [consumer_letter, relay_letter])
+    def test_a_replay_that_is_refused_makes_its_letter_dead_again(self, relay, broker, make):
+        letter = make()
+        deadletters.replay(letter, actor="ana")
+        broker.answers["orders"] = MessageRefused("still too large")
+        relay.run_once()
+
+        letter = DeadLetter.objects.get()
+        assert (letter.state, letter.error_message) == (State.DEAD, "still too large")
+
+    def test_a_completion_that_fails_resolves_nothing(self, relay, broker, monkeypatch):
+        letter = relay_letter()
+        deadletters.replay(letter, actor="ana")
+        monkeypatch.setattr(burial, "resolve_replayed", crash)
+
+        with pytest.raises(KeyboardInterrupt):
+            relay.run_once()
+        letter.refresh_from_db()
+        assert letter.state == State.REPLAYING
+        assert OutboxMessage.objects.count() == 1
+        assert not PublishedMessage.objects.exists()
