@@ -146,7 +146,7 @@ def test_a_message_that_is_too_large_is_refused(root: APIClient, letter: DeadLet
         b'{"reason": "x", "\\u0000": 1, "\\ud800": 2}',
         b'{"reason": "x", "body": ' + b"9" * 5000 + b"}",
         b'{"reason": "x", "body": [1e999]}',
-        b'{"reason": "x", "body": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"reason": "x", "body": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
         b"[" * 100_000,
     ],
 )

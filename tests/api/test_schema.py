@@ -1,5 +1,7 @@
 """The OpenAPI description is complete."""
 
+import subprocess
+import sys
 from io import StringIO
 from typing import Any
 
@@ -46,3 +48,17 @@ def test_ids_are_text(schema: Any) -> None:
     assert letter["id"]["type"] == letter["corrects"]["type"] == "string"
     (pk,) = schema["paths"]["/dlq/dead-letters/{id}/discard/"]["post"]["parameters"]
     assert pk["schema"]["type"] == "string"
+
+
+def test_the_api_needs_no_drf_spectacular() -> None:
+    code = (
+        "import sys; sys.modules['drf_spectacular'] = None\n"
+        "from tests import settings\n"
+        "settings.INSTALLED_APPS.remove('drf_spectacular')\n"
+        "del settings.REST_FRAMEWORK['DEFAULT_SCHEMA_CLASS']\n"
+        "import django; django.setup()\n"
+        "from django.urls import reverse\n"
+        "print(reverse('django_dlq:deadletter-list'))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout == "/dlq/dead-letters/\n", ended.stderr

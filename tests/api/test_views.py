@@ -112,6 +112,17 @@ def test_exact_bytes_are_given_as_base64_to_those_who_may_see_them(root: APIClie
     assert (shown["body"], shown["body_encoding"], shown["body_kind"]) == ("/wA=", "base64", "binary")
 
 
+def test_a_body_that_is_absent_is_absent_in_base64_too(root: APIClient, make_letter: MakeLetter) -> None:
+    shown = root.get(url(make_letter(body=None)), {"encoding": "base64"}).json()
+    assert (shown["body"], shown["body_encoding"], shown["body_kind"]) == (None, "base64", "absent")
+
+
+def test_an_encoding_that_does_not_exist_is_refused(root: APIClient, letter: DeadLetter) -> None:
+    answer = root.get(url(letter), {"encoding": "hex"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+    assert answer.json()["detail"] == "encoding: This is one of: text, base64."
+
+
 def test_exact_bytes_are_refused_to_others(sign_in: SignIn, letter: DeadLetter) -> None:
     answer = sign_in("view_deadletter").get(url(letter), {"encoding": "base64"})
     assert answer.status_code == 403
@@ -219,6 +230,11 @@ def test_the_browsable_api_works(root: APIClient, letter: DeadLetter, path: str)
     assert root.get(path, headers={"accept": "text/html"}).status_code == 200
     assert root.get(f"{path}?nonsense=1", headers={"accept": "text/html"}).status_code == 400
     assert root.options(path).status_code == 200
+
+
+def test_a_format_that_nobody_can_write_is_a_problem_too(root: APIClient) -> None:
+    answer = root.get(LETTERS, headers={"accept": "text/csv"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
 @pytest.mark.parametrize("verb", ["replay", "edit", "discard", "restore"])
