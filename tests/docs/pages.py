@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser
-from sybil.typing import Evaluator
+from sybil.typing import Evaluator, Parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -28,10 +28,10 @@ def languages(page: Path) -> list[str]:
     )
 
 
-def examples(page: Path, evaluators: Mapping[str, Evaluator]) -> Iterator[Example]:
+def examples(page: Path, evaluators: Mapping[str, Evaluator], *others: Parser) -> Iterator[Example]:
     """Return the blocks in these languages, in the order of the page; they share a namespace."""
     parsers = [CodeBlockParser(language, evaluator) for language, evaluator in evaluators.items()]
-    document = Document.parse(str(page), *parsers)
+    document = Document.parse(str(page), *parsers, *others)
     # The module that the page's functions seem to be defined in.
     document.namespace["__name__"] = "shop.handlers"
     return document.examples()
