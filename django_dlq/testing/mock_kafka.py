@@ -88,6 +88,11 @@ class MockKafka:
         address: bytes = self._call("mock_cluster_bootstraps", self._running())
         return address.decode()
 
+    @property
+    def options(self) -> dict[str, str | int]:
+        """The OPTIONS of a KafkaBroker for this cluster, whose groups take almost a session to settle."""
+        return {"bootstrap.servers": self.bootstrap, "session.timeout.ms": 1500, "heartbeat.interval.ms": 100}
+
     def create_topic(self, topic: str, partitions: int = 4) -> None:
         """Create a topic; one that is merely used appears by itself, with four partitions."""
         self._check(self._call("mock_topic_create", self._running(), topic.encode(), partitions, 1))

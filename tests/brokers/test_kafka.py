@@ -7,7 +7,6 @@ import pytest
 
 from django_dlq.brokers import kafka_subscription
 from django_dlq.brokers.kafka import KafkaBroker
-from django_dlq.message import Record
 from django_dlq.testing.conformance import BrokerConformance
 from django_dlq.testing.mock_kafka import MockKafka
 
@@ -30,7 +29,7 @@ def cluster() -> Iterator[MockKafka]:
 class TestKafkaBrokerOnMockCluster(BrokerConformance):
     @pytest.fixture
     def broker(self, cluster: MockKafka) -> Iterator[KafkaBroker]:
-        broker = KafkaBroker("default", {"bootstrap.servers": cluster.bootstrap})
+        broker = KafkaBroker("default", cluster.options)
         yield broker
         broker.close()
 
