@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Model
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
-from rest_framework.test import APIClient
+from rest_framework.test import APIClient, APIRequestFactory
 
+from django_dlq.api.views import DeadLetterViewSet
 from django_dlq.models import DeadLetter, DeadLetterEvent, Kind, OutboxMessage, PublishedMessage, State
 from tests.api.conftest import HEADERS, MakeLetter, SignIn
 
@@ -202,6 +205,26 @@ def test_an_id_that_is_nobodys_is_not_found(root: APIClient, letter: DeadLetter,
 def test_letters_cannot_be_written_past_the_desk(root: APIClient, letter: DeadLetter, method: str) -> None:
     answer = getattr(root, method)(url(letter), {})
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+class ReadsElsewhere:
+    """A router as projects with a replica have one."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        return "default"
+
+
+@override_settings(DATABASE_ROUTERS=[ReadsElsewhere()])
+@pytest.mark.parametrize(
+    ("method", "action", "database"), [("GET", "retrieve", "replica"), ("POST", "edit", "default")]
+)
+def test_a_verb_looks_at_the_database_that_it_writes_to(method: str, action: str, database: str) -> None:
+    view = DeadLetterViewSet()
+    view.request, view.action = APIRequestFactory().generic(method, "/"), action
+    assert view.get_queryset().db == database
 
 
 def test_a_verb_is_never_carried_out_by_get(root: APIClient, letter: DeadLetter) -> None:
