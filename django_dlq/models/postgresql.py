@@ -26,9 +26,11 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
     fields = _fields(model, without)
     values = [_values(field, rows) for field in fields]
     if len(rows) == 1:
-        values = [value for (value,) in values]
+        parameters = [value for (value,) in values]
+    else:
+        parameters = [_column(field, column) for field, column in zip(fields, values, strict=True)]
     with connections[using].cursor() as cursor:
-        cursor.execute(_insert(model, using, without, len(rows) > 1), values)
+        cursor.execute(_insert(model, using, without, len(rows) > 1), parameters)
         return [key for (key,) in cursor.fetchall()]
 
 
@@ -74,9 +76,15 @@ def _fields(model: Model, without: frozenset[str]) -> list[Field]:
     return [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in without]
 
 
-def _array(numbers: Iterable[int | None]) -> str:
+def _column(field: Field, values: list[Any]) -> object:
+    if isinstance(field, models.BinaryField):
+        return _array(None if value is None else f'"\\\\x{bytes(value).hex()}"' for value in values)
+    return values
+
+
+def _array(items: Iterable[int | str | None]) -> str:
     # The text of an array is written faster here than by the driver, item by item.
-    return "{" + ",".join("NULL" if number is None else str(number) for number in numbers) + "}"
+    return "{" + ",".join("NULL" if item is None else str(item) for item in items) + "}"
 
 
 def _type(field: Field, using: str) -> str:
