@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_dlq.admin.confirm import allowed_or_403, confirm_page, confirm_view, too_many
-from django_dlq.admin.display import Labelled, badge, failure, two_lines, when
+from django_dlq.admin.display import Labelled, badge, failure, relative, two_lines, when
 from django_dlq.admin.editing.views import edit_view
 from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
 from django_dlq.admin.letter_page import letter_context
@@ -25,7 +26,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Dead letters. Each act takes a permission of its own, which is checked where it is done too."""
 
     actions = ("replay_selected", "discard_selected", "restore_selected")  # type: ignore[assignment]
-    list_display = ("message", "state_badge", "what_went_wrong", "where", "tries", "last_failed", "first_failed")
+    list_display = ("message", "state_badge", "what_went_wrong", "where", "tries", "last_failed")
     list_display_links = ("message",)
     list_filter = (
         StateFilter,
@@ -58,7 +59,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         """Show the error's class and the first line of its message."""
         return failure(letter)
 
-    @column(gettext_lazy("group / handler"), "group")
+    @column(gettext_lazy("group"), "group")
     def where(self, letter: DeadLetter) -> SafeString:
         """Show who failed."""
         return two_lines(letter.group or letter.get_source_display(), Labelled(letter.handler).short)
@@ -71,14 +72,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return two_lines(attempts, replays if letter.replays else "")
 
     @column(gettext_lazy("last failed"), "last_failed_at")
-    def last_failed(self, letter: DeadLetter) -> object:
-        """Show when it failed last."""
-        return when(letter.last_failed_at)
-
-    @column(gettext_lazy("first failed"), "first_failed_at")
-    def first_failed(self, letter: DeadLetter) -> object:
-        """Show when it failed first."""
-        return when(letter.first_failed_at)
+    def last_failed(self, letter: DeadLetter) -> SafeString:
+        """Show when it failed last, and when first."""
+        first = _("first %(ago)s") % {"ago": relative(letter.first_failed_at)} if letter.attempts > 1 else ""
+        return two_lines(when(letter.last_failed_at), first)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Tell whether the person may replay."""

@@ -63,6 +63,7 @@ class Button:
     label: Any
     url: str
     why_not: str
+    is_main: bool
 
 
 def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> dict[str, Any]:
@@ -99,12 +100,15 @@ def _advice(letter: DeadLetter) -> str:
 def _buttons(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> list[Button]:
     filters = request.GET.get("_changelist_filters", "")
     query = f"?{urlencode({'_changelist_filters': filters})}" if filters else ""
+    why_not = {verb.name: verb.why_not(request.user, letter) for verb in VERBS}
+    main = next((name for name in ("replay", "restore") if not why_not[name]), None)
     return [
         Button(
             name=verb.name,
             label=verb.label,
             url=reverse(f"admin:django_dlq_deadletter_{verb.name}", args=[letter.pk], current_app=site.name) + query,
-            why_not=verb.why_not(request.user, letter),
+            why_not=why_not[verb.name],
+            is_main=verb.name == main,
         )
         for verb in VERBS
     ]

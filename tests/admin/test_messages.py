@@ -1,0 +1,101 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, RelayLane
+
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
+
+
+def message(key, **columns):
+    return {"topic": "orders", "message_id": f"id-{key}", "message_key": key, "body": b'{"password":"x1"}'} | columns
+
+
+def page(client, model, **query):
+    return client.get(f"/admin/django_dlq/{model._meta.model_name}/", query).content.decode()
+
+
+def test_the_outbox_says_when_a_message_is_due_and_expires(admin_client):
+    later = timezone.now() + timedelta(hours=3, minutes=1)
+    OutboxMessage.objects.create(**message("order-1", due_at=later, expires_at=None, priority=5))
+    listed = page(admin_client, OutboxMessage)
+    assert "order-1" in listed
+    assert "in 3\xa0hours" in listed
+    assert "never" in listed
+
+
+def test_an_empty_outbox_says_that_everything_has_been_sent(admin_client):
+    assert "everything has been sent" in page(admin_client, OutboxMessage)
+
+
+def test_the_history_says_where_the_broker_has_a_message(admin_client):
+    now = timezone.now()
+    columns = message("order-1", outbox_id=1, created_at=now, partition=3, offset=42)
+    row = PublishedMessage.objects.create(**columns)
+    assert "3 / 42" in page(admin_client, PublishedMessage)
+    shown = admin_client.get(f"/admin/django_dlq/publishedmessage/{row.pk}/change/").content.decode()
+    assert "3 / 42" in shown
+    assert "x1" in shown
+
+
+@pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage])
+def test_a_body_is_masked_for_who_may_not_unmask(model, client, django_user_model):
+    from django.contrib.auth.models import Permission
+
+    extra = {"outbox_id": 1, "created_at": timezone.now()} if model is PublishedMessage else {}
+    row = model.objects.create(**message("order-1", **extra))
+    user = django_user_model.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename=f"view_{model._meta.model_name}"))
+    client.force_login(user)
+    shown = client.get(f"/admin/django_dlq/{model._meta.model_name}/{row.pk}/change/").content.decode()
+    assert "•••" in shown
+    assert "x1" not in shown
+
+
+def test_the_inbox_says_which_group_handled_a_message(admin_client):
+    row = InboxMessage.objects.create(group="shipping", **{k: v for k, v in message("order-1").items() if k != "body"})
+    assert "shipping" in page(admin_client, InboxMessage, q="order-1")
+    assert "shipping" not in page(admin_client, InboxMessage, q="order-2").partition("result_list")[2]
+    assert "shipping" in admin_client.get(f"/admin/django_dlq/inboxmessage/{row.pk}/change/").content.decode()
+
+
+def test_the_lane_says_who_relays(admin_client):
+    assert "No relay has run yet" in page(admin_client, RelayLane)
+    RelayLane.objects.create(lane=0, owner="host:1", epoch=3)
+    listed = page(admin_client, RelayLane)
+    assert "host:1" in listed
+    assert "free" in listed
+
+
+@pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage, InboxMessage])
+def test_a_list_takes_as_many_queries_for_fifty_rows_as_for_five(model, admin_client, django_assert_num_queries):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    def write(count, start):
+        for number in range(start, start + count):
+            columns = message(f"order-{number}")
+            if model is PublishedMessage:
+                columns |= {"outbox_id": number, "created_at": timezone.now()}
+            if model is InboxMessage:
+                columns = {k: v for k, v in columns.items() if k != "body"} | {"group": "shipping"}
+            model.objects.create(**columns)
+
+    write(5, 0)
+    page(admin_client, model)
+    with CaptureQueriesContext(connection) as few:
+        page(admin_client, model)
+    write(45, 5)
+    with django_assert_num_queries(len(few)):
+        page(admin_client, model)
+
+
+def test_a_long_history_is_listed_from_its_newest_end_and_says_so(admin_client, monkeypatch):
+    monkeypatch.setattr("django_dlq.admin.read_only.MOST_LISTED", 2)
+    for number in range(3):
+        columns = message(f"order-{number}", outbox_id=number, created_at=timezone.now())
+        PublishedMessage.objects.create(**columns)
+    listed = page(admin_client, PublishedMessage)
+    assert "Only 2 rows are listed" in listed
+    assert "order-2" in listed
