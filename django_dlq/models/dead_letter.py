@@ -143,7 +143,8 @@ class DeadLetter(StoredMessage):
         changes["closed_at"] = DatabaseNow() if target in CLOSED else None
         if target != State.RETRYING:
             changes["next_attempt_at"] = None
-        using = self._state.db or router.db_for_write(DeadLetter)
+        # Not simply where it was read, which may have been a replica.
+        using = router.db_for_write(DeadLetter, instance=self)
         try:
             with transaction.atomic(using):
                 rows = DeadLetter.objects.using(using).filter(only_if or Q(), pk=self.pk, state__in=sources)

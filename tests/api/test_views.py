@@ -9,6 +9,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient, APIRequestFactory
 
+from django_dlq import deadletters
 from django_dlq.api.views import DeadLetterViewSet
 from django_dlq.models import DeadLetter, DeadLetterEvent, Kind, OutboxMessage, PublishedMessage, State
 from tests.api.conftest import HEADERS, MakeLetter, SignIn
@@ -225,6 +226,13 @@ def test_a_verb_looks_at_the_database_that_it_writes_to(method: str, action: str
     view = DeadLetterViewSet()
     view.request, view.action = APIRequestFactory().generic(method, "/"), action
     assert view.get_queryset().db == database
+
+
+def test_a_letter_that_was_read_from_a_replica_is_changed_where_it_is_written(letter: DeadLetter) -> None:
+    letter._state.db = "replica"
+    with override_settings(DATABASE_ROUTERS=[ReadsElsewhere()]):
+        deadletters.discard(letter, actor="ann", reason="a test message")
+    assert letter.state == State.DISCARDED
 
 
 def test_a_verb_is_never_carried_out_by_get(root: APIClient, letter: DeadLetter) -> None:
