@@ -1,13 +1,18 @@
 """Commands in ```console blocks: lines after `$ ` are typed, what follows is what they print."""
 
+import argparse
+import base64
 import importlib.util
 import io
+import json
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.management import call_command, get_commands, load_command_class
+from rest_framework.test import APIClient
 from sybil import Example
 
 from tests.docs.pages import ROOT
@@ -81,4 +86,28 @@ def _make(words: list[str], output: str) -> None:
         assert "=" in word or word in targets, f"there is no make target {word}"
 
 
-CHECKS = {"python": _python, "pip": _pip, "make": _make}
+def _curl(words: list[str], output: str) -> None:
+    """Send the request to this project, and compare what the page shows of the answer; "…" is anything."""
+    parser = argparse.ArgumentParser(prog="curl", exit_on_error=False)
+    for option in ("-u", "-X", "-H", "-d"):
+        parser.add_argument(option, default="")
+    parser.add_argument("url")
+    given = parser.parse_args(words)
+    assert given.H in ("", "Content-Type: application/json")
+    client = APIClient(headers={"Authorization": f"Basic {base64.b64encode(given.u.encode()).decode()}"})
+    url = given.url.removeprefix("http://localhost:8000")
+    response = client.generic(given.X or "GET", url, given.d, content_type="application/json")
+    answer = json.loads(response.content)
+    assert response.status_code < 500, answer
+    assert not output or _is_shown(json.loads(output), answer), json.dumps(answer, indent=2)
+
+
+def _is_shown(shown: Any, answer: Any) -> bool:
+    if isinstance(shown, dict):
+        return all(name in answer and _is_shown(value, answer[name]) for name, value in shown.items())
+    if isinstance(shown, list):
+        return len(shown) == len(answer) and all(map(_is_shown, shown, answer))
+    return is_as_printed(shown, answer) if isinstance(shown, str) else bool(shown == answer)
+
+
+CHECKS = {"python": _python, "pip": _pip, "make": _make, "curl": _curl}

@@ -22,10 +22,10 @@ def name_of(page: Path) -> str:
 
 
 def languages(page: Path) -> list[str]:
-    """Return the language of each fenced block, empty where none is given."""
-    return re.findall(
-        r"^ *(?:```+|~~~+) *(\S*)[^\n]*\n.*?^ *(?:```+|~~~+) *$", page.read_text(), re.MULTILINE | re.DOTALL
-    )
+    """Return the language of each fenced block, empty where none is given, and of blocks that only tests see."""
+    fence = r"^ *(?:```+|~~~+) *(\S*)[^\n]*\n.*?^ *(?:```+|~~~+) *$|^<!-- invisible-code-block: (\S+)$"
+    found = re.findall(fence, page.read_text(), re.MULTILINE | re.DOTALL)
+    return [shown or hidden for shown, hidden in found]
 
 
 def examples(page: Path, evaluators: Mapping[str, Evaluator], *others: Parser) -> Iterator[Example]:

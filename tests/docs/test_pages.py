@@ -15,7 +15,7 @@ def _param(page: Path) -> Any:
     return pytest.param(page, id=name_of(page), marks=() if "sql" in languages(page) else pytest.mark.once)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("page", [_param(page) for page in PAGES if page != TUTORIAL])
 def test_every_block_of_the_page_runs(page: Path, request: pytest.FixtureRequest) -> None:
