@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.shop.models import Box, Order
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30.0
+QUIET = {"enable.auto.commit": False, "log_level": 0}
 
 
 class Actor:
@@ -71,7 +71,7 @@ class Stage:
         self.actors: list[Actor] = []
         admin = AdminClient({"bootstrap.servers": kafka})
         admin.create_topics([NewTopic(self.topic, partitions, 1)])[self.topic].result(SECONDS)
-        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": self.group, "enable.auto.commit": False})
+        self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": self.group, **QUIET})
         self.partitions = [TopicPartition(self.topic, number, 0) for number in range(partitions)]
 
     def close(self) -> None:
@@ -104,12 +104,12 @@ class Stage:
             # The latter if it was asked before it could listen.
             assert actor.process.returncode in (0, -signal.SIGTERM), actor
 
-    def publish(self, *orders: str, key: str = "k", tag: str = "", expires_in: timedelta | None = None) -> None:
+    def publish(self, *orders: str, key: str = "k", **options: Any) -> None:
         """Take orders and publish them, in one transaction."""
         with transaction.atomic():
             for order in orders:
                 Order.objects.create(number=order)
-                outbox.publish(self.topic, {"order": order}, key=key, message_key=order, tag=tag, expires_in=expires_in)
+                outbox.publish(self.topic, {"order": order}, key=key, message_key=order, **options)
 
     def until(self, condition: Callable[[], bool], *, seconds: float = SECONDS) -> None:
         """Wait for a condition, or fail with all that the processes said."""
@@ -135,7 +135,7 @@ class Stage:
     def messages(self) -> list[Message]:
         """Read the whole topic, as somebody who knows nothing of us would."""
         ends = sum(self._ends().values())
-        reader = Consumer({"bootstrap.servers": self.kafka, "group.id": "-", "enable.auto.commit": False})
+        reader = Consumer({"bootstrap.servers": self.kafka, "group.id": "-", **QUIET})
         reader.assign(self.partitions)
         found: list[Message] = []
         deadline = time.monotonic() + SECONDS
