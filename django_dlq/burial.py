@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, router, transaction
+from django.db.models import QuerySet
 
 from django_dlq import signals
 from django_dlq.conf import conf
@@ -28,7 +29,7 @@ from django_dlq.models import (
 )
 from django_dlq.registry import Handler
 
-__all__ = ["bury_received", "bury_unsent", "fail_again", "resolve", "resolve_replayed"]
+__all__ = ["bury_received", "bury_unsent", "fail_again", "resolve", "resolve_replay_of", "resolve_replays"]
 
 
 def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
@@ -78,16 +79,24 @@ def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
         DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
 
 
-def resolve_replayed(letter_ids: Iterable[int], *, actor: str, group: str = "") -> None:
-    """Settle the letters whose replays have arrived: at the broker (no group), or with the handler of a group.
+def resolve_replays(letter_ids: Iterable[int]) -> None:
+    """Settle the letters of the relay whose replays the broker has taken; those of a group wait for their handler."""
+    _resolve(DeadLetter.objects.filter(pk__in=letter_ids, group=""), Source.RELAY)
 
-    Ids come from headers, so those of other groups, of unknown letters, or of letters that somebody has meanwhile
-    settled, are passed over.
+
+def resolve_replay_of(message: ReceivedMessage, letter_id: int) -> None:
+    """Settle the letter whose replay this message says it is, now that it is handled.
+
+    Anybody may write such a header, so letters of other groups and of other messages are passed over.
     """
-    replaying = DeadLetter.objects.filter(pk__in=letter_ids, group=group, state=State.REPLAYING)
-    for letter in replaying:
-        with suppress(IllegalTransition):
-            resolve(letter, actor=actor)
+    letters = DeadLetter.objects.filter(pk=letter_id, group=message.group, message_key=message.message_key)
+    _resolve(letters, Source.CONSUMER)
+
+
+def _resolve(letters: QuerySet[DeadLetter], actor: Source) -> None:
+    for letter in letters.filter(state=State.REPLAYING):
+        with suppress(IllegalTransition):  # somebody was faster
+            resolve(letter, actor=actor.value)
 
 
 def _bury_received(

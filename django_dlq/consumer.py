@@ -19,12 +19,15 @@ from django_dlq.conf import conf
 from django_dlq.exceptions import Expired, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
-from django_dlq.models import InboxMessage, Source, database_now
+from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import Handler, handlers
 from django_dlq.runner import lost_connection, open_connections
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
+
+LONGEST_LETTER_ID = 18
+"""Digits: any more would not be a number that every database can look for."""
 
 
 class Consumer:
@@ -93,8 +96,8 @@ def settle(group: str, record: Record) -> None:
         return
     try:
         _handle_over_a_break(message, handler)
-    except (Exception, SystemExit) as error:  # whatever a handler raises is the letter's content
-        if lost_connection(error):
+    except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
+        if isinstance(error, KeyboardInterrupt) or lost_connection(error):
             raise
         _bury(message, handler, error)
 
@@ -134,9 +137,11 @@ def _bury(message: ReceivedMessage, handler: Handler, error: BaseException) -> N
 
 
 def _end_replay(message: ReceivedMessage) -> None:
-    letter_id = message.record.header(wire.LETTER)
-    if letter_id is not None and letter_id.isdigit() and message.record.header(wire.GROUP):
-        burial.resolve_replayed([int(letter_id)], actor=Source.CONSUMER.value, group=message.group)
+    number = message.record.header(wire.LETTER)
+    if not number or not message.record.header(wire.GROUP):
+        return
+    if number.isdigit() and len(number) <= LONGEST_LETTER_ID:
+        burial.resolve_replay_of(message, int(number))
 
 
 def _check_expiry(message: ReceivedMessage) -> None:

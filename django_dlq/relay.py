@@ -20,7 +20,7 @@ from django_dlq.brokers.base import Receipt
 from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerUnavailable, Expired, LeaseLost
 from django_dlq.fingerprint import Failure
-from django_dlq.models import OutboxMessage, RelayLane, Source
+from django_dlq.models import OutboxMessage, RelayLane
 from django_dlq.runner import pause_after
 
 Sent = tuple[OutboxMessage, Receipt]
@@ -147,7 +147,7 @@ class Relay:
             OutboxMessage.objects.complete([(row, receipt.partition, receipt.offset) for row, receipt in sent])
             replays = [row.letter_id for row, _ in sent if row.letter_id is not None]
             if replays:
-                burial.resolve_replayed(replays, actor=Source.RELAY.value)
+                burial.resolve_replays(replays)
         signals.tell(signals.messages_published, type(self), rows=[row for row, _ in sent])
 
     def _bury(self, row: OutboxMessage, error: Exception) -> None:

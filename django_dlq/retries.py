@@ -34,8 +34,8 @@ class Retries:
                 letter = _lock_next()
                 if letter is not None:
                     _handle(letter)
-        except (Exception, SystemExit) as error:  # whatever a handler raises is the letter's content
-            if letter is None or lost_connection(error):
+        except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
+            if letter is None or isinstance(error, KeyboardInterrupt) or lost_connection(error):
                 raise
             _fail(letter, error)
         return letter is not None

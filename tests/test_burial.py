@@ -240,7 +240,10 @@ class TestOutcomes:
         theirs = consumer_letter(State.REPLAYING, group="billing")
         unsent = relay_letter(State.REPLAYING)
         letters = [mine, also_mine, dead, discarded, theirs, unsent]
-        burial.resolve_replayed([letter.pk for letter in letters] + [0, 10**15], actor="consumer", group="shipping")
+        for letter in letters:
+            burial.resolve_replay_of(received(headers=(("id", letter.message_key.encode()),)), letter.pk)
+        burial.resolve_replay_of(received(headers=(("id", b"1"),)), also_mine.pk)
+        burial.resolve_replay_of(received(headers=(("id", b"1"),)), 10**17)
 
         for letter in letters:
             letter.refresh_from_db()
@@ -252,12 +255,12 @@ class TestOutcomes:
 
     def test_without_a_group_the_replays_of_the_relay_are_resolved(self):
         unsent, theirs = relay_letter(State.REPLAYING), consumer_letter(State.REPLAYING)
-        burial.resolve_replayed([unsent.pk, theirs.pk], actor="relay")
+        burial.resolve_replays([unsent.pk, theirs.pk, 10**17])
 
         assert {letter.source for letter in DeadLetter.objects.filter(state=State.RESOLVED)} == {"relay"}
 
     def test_a_letter_that_somebody_settles_in_between_is_passed_over(self, monkeypatch):
-        letters = [consumer_letter(State.REPLAYING, message_key=str(n)) for n in range(2)]
+        letters = [relay_letter(State.REPLAYING, message_key=str(n)) for n in range(2)]
         resolve = burial.resolve
 
         def slow(letter, **arguments):
@@ -266,6 +269,6 @@ class TestOutcomes:
             resolve(letter, **arguments)
 
         monkeypatch.setattr(burial, "resolve", slow)
-        burial.resolve_replayed([letter.pk for letter in letters], actor="consumer", group="shipping")
+        burial.resolve_replays([letter.pk for letter in letters])
 
         assert [letter.state for letter in DeadLetter.objects.order_by("pk")] == ["dead", "resolved"]

@@ -410,7 +410,7 @@ class TestReplays:
     def test_a_completion_that_fails_resolves_nothing(self, relay, broker, monkeypatch):
         letter = relay_letter()
         deadletters.replay(letter, actor="ana")
-        monkeypatch.setattr(burial, "resolve_replayed", crash)
+        monkeypatch.setattr(burial, "resolve_replays", crash)
 
         with pytest.raises(KeyboardInterrupt):
             relay.run_once()
