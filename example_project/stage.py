@@ -1,7 +1,6 @@
 """What must be there before Django starts: a folder, free ports, and Kafka."""
 
 import socket
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -43,30 +42,26 @@ class Stage:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read what the person asked for, and choose the rest."""
         once, kafka = bool(environment.get("ONCE")), environment.get("KAFKA", "")
-        parent = Path(__file__).parent.parent / ".demo"
-        parent.mkdir(exist_ok=True)
-        # A topic of its own, so that a real Kafka's records of earlier runs do not matter.
-        own_topic = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.orders"
+        run = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         return cls(
             once=once,
             kafka=kafka,
             database=environment.get("DATABASE_URL", ""),
             port=_web_port(environment.get("PORT", ""), once=once),
             logistics_port=_any_port(),
-            folder=Path(tempfile.mkdtemp(prefix="run-", dir=parent)),
-            topic_name=own_topic if kafka else "orders",
+            folder=Path(__file__).parent.parent / ".demo" / run,
+            # In a real Kafka a topic of its own, so that the records of earlier runs do not matter.
+            topic_name=f"{run}.orders" if kafka else "orders",
         )
 
     def __enter__(self) -> Self:
-        if not self.kafka:
+        if self.kafka:
+            self._use_real_kafka()
+        else:
             mock = self._open.enter_context(MockKafka())
             mock.create_topic(self.topic_name, PARTITIONS)
             self.kafka = mock.bootstrap
-            return self
-        try:
-            self._open.enter_context(self.topic.existing(PARTITIONS))
-        except KafkaAway as error:
-            raise CannotStart(f"Kafka at {self.kafka} does not answer: {error}") from error
+        self.folder.mkdir(parents=True)
         return self
 
     def __exit__(
@@ -99,6 +94,12 @@ class Stage:
             "KAFKA": self.kafka,
             "LOGISTICS_URL": f"http://127.0.0.1:{self.logistics_port}",
         }
+
+    def _use_real_kafka(self) -> None:
+        try:
+            self._open.enter_context(self.topic.existing(PARTITIONS))
+        except KafkaAway as error:
+            raise CannotStart(f"Kafka at {self.kafka} does not answer: {error}") from error
 
 
 def _web_port(wanted: str, *, once: bool) -> int:

@@ -47,7 +47,8 @@ def pay_many(number: int) -> Sequence[Order]:
     """Place some orders of made-up families."""
     courses = list(Course.objects.all())
     with transaction.atomic():
-        return [pay(_made_up(courses[count % len(courses)], count)) for count in range(number)]
+        first = Order.objects.count()
+        return [pay(_made_up(courses[count % len(courses)], count)) for count in range(first, first + number)]
 
 
 def publish_unreadable() -> OutboxMessage:

@@ -1,0 +1,37 @@
+"""The example is a project of its own: its tests run in its settings, started by test_example.py."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from example_project.logistics_service import LogisticsServer
+
+IN_THE_EXAMPLE = "example_project.shop" in settings.INSTALLED_APPS
+
+collect_ignore = ["test_example.py"]
+if not IN_THE_EXAMPLE:
+    collect_ignore = ["test_control_room.py", "test_handlers.py", "test_promises.py", "test_views.py"]
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[LogisticsServer]:
+    """A logistics service that the shop speaks to; its log is `warehouse.warehouse.log`."""
+    with LogisticsServer(0, tmp_path / "logistics.log") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with override_settings(LOGISTICS_URL=f"http://127.0.0.1:{server.server_address[1]}"):
+            yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def shelves(db: None) -> None:
+    """The shop's courses."""
+    from example_project.shop.catalogue import stock_shelves
+
+    stock_shelves()
