@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.test import override_settings
 
-from django_dlq import checks, conf, exceptions, message, signals
+from django_dlq import celery_tasks, checks, conf, exceptions, message, signals
+from django_dlq.management.commands import dlq_schedule
 from django_dlq.models import DeadLetterEvent, Kind, Source, State, StoredMessage
 from tests.docs.pages import DOCS, ROOT, section, table
 
@@ -87,6 +88,19 @@ def test_the_section_of_a_command_has_its_help_and_its_options(name: str) -> Non
         if not of_django.intersection(action.option_strings)
     ]
     assert table(text) == own
+
+
+def test_every_task_has_a_row_with_its_interval() -> None:
+    rows = [[row[0].strip("`"), row[3]] for row in table((REFERENCE / "celery.md").read_text())]
+    assert rows == [[f"django_dlq.celery_tasks.{name}", f"{every} s"] for name, every in dlq_schedule.EVERY.items()]
+
+
+def test_the_page_about_celery_has_the_tasks_numbers() -> None:
+    text = " ".join((REFERENCE / "celery.md").read_text().split())
+    assert f"or for {celery_tasks.SECONDS:.0f} seconds" in text
+    assert f"waits {celery_tasks.PATIENCE:.0f} seconds" in text
+    assert celery_tasks.relay.expires == 60
+    assert celery_tasks.relay.time_limit == 600
 
 
 def test_every_model_has_a_section_with_its_table_and_no_other_has() -> None:
