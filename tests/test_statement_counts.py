@@ -23,7 +23,7 @@ RECORD = Record(topic="orders", body=b"{}", headers=((ID, b"m-1"),), partition=0
 TO_HISTORY = ["WITH"] if connection.vendor == "postgresql" else ["INSERT", "DELETE"]
 
 # SQLite takes so few parameters that Django has to part what is larger.
-MANY = 50 if connection.features.max_query_params else 500
+MANY = 50 if connection.vendor == "sqlite" else 500
 
 
 def words(captured: CaptureQueriesContext) -> list[str]:

@@ -164,10 +164,10 @@ def refused(client, row, **changed):
 
 def test_broken_json_is_refused_with_its_place_unless_it_is_wanted(staff):
     row = letter(body=b'{"order":7}')
-    answer = refused(staff, row, body='{\n  "order": 7,\n}', preview="1")
-    assert "at line 3, column 1" in str(answer.context["form"].errors)
-    send(staff, row, body='{\r\n  "order": 7,\r\n}', is_not_json="on")
-    assert copy_of(row).body_bytes == b'{\n  "order": 7,\n}'
+    answer = refused(staff, row, body='{\n  "order" 7\n}', preview="1")
+    assert "at line 2, column 11" in str(answer.context["form"].errors)
+    send(staff, row, body='{\r\n  "order" 7\r\n}', is_not_json="on")
+    assert copy_of(row).body_bytes == b'{\n  "order" 7\n}'
 
 
 @pytest.mark.parametrize(
