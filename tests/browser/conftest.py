@@ -28,7 +28,7 @@ def open_context(browser, live_server, client):
     complaints, contexts = [], []
 
     def strictly(route):
-        response = route.fetch()
+        response = route.fetch(max_redirects=0)
         route.fulfill(response=response, headers={**response.headers, "content-security-policy": POLICY})
 
     def make(**options):
