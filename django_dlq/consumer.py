@@ -6,20 +6,17 @@ transaction of its own. Only when one of the two is committed may the message's 
 
 import time
 from collections import deque
-from contextlib import suppress
-from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, router
+from django.db import InterfaceError, OperationalError
 
 from django_dlq import burial, inbox, signals
 from django_dlq import message as wire
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
-from django_dlq.exceptions import Expired, UnknownHandler
+from django_dlq.exceptions import UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
-from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import Handler, handlers
 from django_dlq.runner import lost_connection, open_connections
 
@@ -119,7 +116,7 @@ def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
 
 def _handle(message: ReceivedMessage, handler: Handler) -> None:
     def handle(message: ReceivedMessage) -> None:
-        _check_expiry(message)
+        inbox.check_expiry(message)
         handler.function(message)
         _end_replay(message)
 
@@ -142,13 +139,3 @@ def _end_replay(message: ReceivedMessage) -> None:
         return
     if number.isdigit() and len(number) <= LONGEST_LETTER_ID:
         burial.resolve_replay_of(message, int(number))
-
-
-def _check_expiry(message: ReceivedMessage) -> None:
-    header = message.record.header(wire.EXPIRES)
-    if header is None:
-        return
-    with suppress(ValueError, TypeError):  # another system's header of this name says nothing to us
-        expires_at = datetime.fromisoformat(readable(header))
-        if expires_at <= database_now(router.db_for_write(InboxMessage)):
-            raise Expired(f"expired: it was to be handled before {readable(header)}, and was not")

@@ -6,13 +6,16 @@ def ship(message):
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 
 from django.db import router, transaction
 
-from django_dlq.exceptions import Reject, RetryLater
-from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
-from django_dlq.models import InboxMessage
+from django_dlq import message as wire
+from django_dlq.exceptions import Expired, Reject, RetryLater
+from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage, readable
+from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
@@ -63,6 +66,17 @@ def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction)
         if claimed:
             function(message)
     return claimed
+
+
+def check_expiry(message: ReceivedMessage) -> None:
+    """Raise Expired if the message's publisher wanted it to be handled before now, by the database's clock."""
+    header = message.record.header(wire.EXPIRES)
+    if header is None:
+        return
+    with suppress(ValueError, TypeError):  # another system's header of this name says nothing to us
+        expires_at = datetime.fromisoformat(readable(header))
+        if expires_at <= database_now(router.db_for_write(InboxMessage)):
+            raise Expired(f"expired: it was to be handled before {readable(header)}, and was not")
 
 
 def _check_names(topics: tuple[str, ...], group: str) -> None:

@@ -1,8 +1,11 @@
 """Try again what failed, when it is due."""
 
+from collections.abc import Callable
+from functools import partial
+
 from django.db import connections, router, transaction
 
-from django_dlq import burial, inbox
+from django_dlq import burial, inbox, signals
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -32,13 +35,16 @@ class Retries:
         try:
             with transaction.atomic(using=_database()):
                 letter = _lock_next()
-                if letter is not None:
-                    _handle(letter)
+                if letter is None:
+                    return False
+                tell = _handle(letter)
         except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
             if letter is None or isinstance(error, KeyboardInterrupt) or lost_connection(error):
                 raise
             _fail(letter, error)
-        return letter is not None
+        else:
+            tell()
+        return True
 
 
 def _lock_next() -> DeadLetter | None:
@@ -47,14 +53,24 @@ def _lock_next() -> DeadLetter | None:
     return DeadLetter.objects.due().select_for_update(skip_locked=can_skip).first()
 
 
-def _handle(letter: DeadLetter) -> None:
+def _handle(letter: DeadLetter) -> Callable[[], None]:
+    """Handle the message and settle the letter; return what tells of it once that is committed."""
     handler = handlers.match(letter.group, letter.topic, letter.tag)
     if handler is None:
         raise UnknownHandler(
             f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
         )
-    inbox.handle_once(_message(letter), letter.group, handler.function)
+    message, function = _message(letter), handler.function
+
+    def handle(message: ReceivedMessage) -> None:
+        inbox.check_expiry(message)
+        function(message)
+
+    is_new = inbox.handle_once(message, letter.group, handle)
     burial.resolve(letter, actor=ACTOR)
+    if is_new:
+        return partial(signals.tell, signals.message_handled, Retries, message=message, handler=handler)
+    return partial(signals.tell, signals.message_skipped, Retries, message=message, why="duplicate")
 
 
 def _fail(letter: DeadLetter, error: BaseException) -> None:

@@ -130,7 +130,9 @@ class Waiting(threading.Thread):
 def is_somebody_waiting():
     queries = {
         "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-        "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+        # Not information_schema.innodb_trx: it stays as it is while somebody looks more often than every 0.1 s.
+        "mysql": "SELECT variable_value + 0 FROM information_schema.global_status"
+        " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
     }
     with connection.cursor() as cursor:
         cursor.execute(queries[connection.vendor])

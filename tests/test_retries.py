@@ -1,0 +1,287 @@
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError, connections, transaction
+
+from django_dlq import burial, deadletters, inbox, retries, signals
+from django_dlq.exceptions import Reject, RetryLater
+from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
+from django_dlq.retries import Retries
+from tests.letters import consumer_letter, timeline
+from tests.shop.models import Box
+
+pytestmark = pytest.mark.django_db
+
+
+def due(message_key="order-1", *, ago=60, **columns):
+    return consumer_letter(
+        State.RETRYING, message_key=message_key, next_attempt_at=in_future(timedelta(seconds=-ago)), **columns
+    )
+
+
+def pack(message):
+    Box.objects.create(order=message.message_key)
+
+
+@pytest.fixture
+def shop(registry):
+    inbox.handler("orders", group="shipping")(pack)
+    return registry
+
+
+def handled_by(registry, function, **options):
+    registry.handlers.clear()
+    inbox.handler("orders", group="shipping", **options)(function)
+
+
+def raising(error):
+    def handle(message):
+        pack(message)
+        raise error
+
+    return handle
+
+
+def boxes():
+    return list(Box.objects.order_by("pk").values_list("order", flat=True))
+
+
+def test_an_attempt_that_is_due_is_made_and_settles_its_letter(shop):
+    letter = due()
+
+    assert Retries().run_once() == 1
+    letter.refresh_from_db()
+    assert (letter.state, boxes()) == (State.RESOLVED, ["order-1"])
+    assert timeline(letter) == [("resolved", "retries")]
+    assert InboxMessage.objects.get().message_key == "order-1"
+
+
+def test_what_is_not_due_waits(shop):
+    due("later", ago=-60)
+    consumer_letter(State.DEAD, message_key="dead", next_attempt_at=in_future(timedelta(-1)))
+
+    assert Retries().run_once() == 0
+    assert boxes() == []
+
+
+def test_the_longest_due_comes_first(shop):
+    due("second", ago=60)
+    due("first", ago=120)
+
+    assert Retries().run_once() == 2
+    assert boxes() == ["first", "second"]
+
+
+def test_a_round_has_its_end(shop, monkeypatch):
+    monkeypatch.setattr(retries, "BATCH", 2)
+    for n in range(3):
+        due(str(n))
+
+    assert [Retries().run_once() for _ in range(3)] == [2, 1, 0]
+
+
+def test_the_handler_is_given_the_message_as_it_was(registry):
+    seen = []
+    handled_by(registry, seen.append)
+    sent_at = datetime(2026, 1, 2, tzinfo=UTC)
+    headers = (("trace", b"\xff"), ("trace", None))
+    due(
+        attempts=4, key="\\xff", raw_key=b"\xff", body=b"\x00", headers=headers, tag="paid",
+        partition=3, offset=7, sent_at=sent_at, message_id="m-1",
+    )  # fmt: skip
+    Retries().run_once()
+
+    (message,) = seen
+    assert (message.attempt, message.group, message.tag) == (5, "shipping", "paid")
+    assert (message.message_id, message.message_key) == ("m-1", "order-1")
+    assert (message.record.key, message.record.body, message.record.headers) == (b"\xff", b"\x00", headers)
+    assert (message.record.partition, message.record.offset, message.record.timestamp) == (3, 7, sent_at)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), BaseException("odd")], ids=repr)
+def test_a_failure_waits_for_the_next_step_and_the_handlers_rows_are_gone(registry, error):
+    handled_by(registry, raising(error))
+    letter = due(attempts=1)
+    Retries().run_once()
+
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts, letter.error_message) == (State.RETRYING, 2, str(error))
+    wait = letter.next_attempt_at - database_now("default")
+    assert timedelta(seconds=28) < wait <= timedelta(seconds=30)
+    assert boxes() == []
+    assert not InboxMessage.objects.exists()
+
+
+def test_ctrl_c_is_no_failure_of_the_message(registry):
+    handled_by(registry, raising(KeyboardInterrupt()))
+    due()
+
+    with pytest.raises(KeyboardInterrupt):
+        Retries().run_once()
+    assert DeadLetter.objects.get().attempts == 1
+
+
+def test_the_ladder_ends_in_a_dead_letter_after_seventeen_attempts(registry):
+    handled_by(registry, raising(ValueError("no")))
+    letter = due()
+    waits = []
+    for _ in range(20):
+        DeadLetter.objects.filter(state=State.RETRYING).update(next_attempt_at=in_future(timedelta(0)))
+        before = database_now("default")
+        if not Retries().run_once():
+            break
+        letter.refresh_from_db()
+        waits.append(letter.next_attempt_at and round((letter.next_attempt_at - before).total_seconds()))
+
+    # The first step, of 10 s, was waited for after the consumer's own attempt.
+    steps = [30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200, None]
+    assert waits == steps
+    assert (letter.state, letter.attempts) == (State.DEAD, 17)
+
+
+@pytest.mark.parametrize(("error", "state"), [(Reject("no"), "dead"), (RetryLater("busy"), "retrying")])
+def test_the_handler_decides(registry, error, state):
+    handled_by(registry, raising(error))
+    letter = due()
+    Retries().run_once()
+
+    letter.refresh_from_db()
+    assert letter.state == state
+
+
+def test_a_handler_that_is_no_longer_there_makes_the_letter_dead_and_says_so(registry):
+    letter = due(handler="shop.handlers.ship")
+    Retries().run_once()
+
+    letter.refresh_from_db()
+    assert (letter.state, letter.error_class) == (State.DEAD, "django_dlq.exceptions.UnknownHandler")
+    assert "'shipping'" in letter.error_message
+    assert "shop.handlers.ship" in letter.error_message
+
+
+def test_what_was_handled_meanwhile_is_settled_without_handling_it_again(shop):
+    letter = due()
+    InboxMessage.objects.create(group="shipping", message_key="order-1", message_id="m-1", topic="orders")
+    Retries().run_once()
+
+    letter.refresh_from_db()
+    assert (letter.state, boxes()) == (State.RESOLVED, [])
+
+
+def test_a_message_that_expires_while_it_waits_is_dead_and_says_so(shop):
+    letter = due(headers=(("dlq-expires", b"2020-01-01T00:00:00+00:00"),))
+    Retries().run_once()
+
+    letter.refresh_from_db()
+    assert (letter.state, letter.error_class) == (State.DEAD, "django_dlq.exceptions.Expired")
+    assert boxes() == []
+
+
+def test_receivers_are_told_what_became_of_an_attempt(shop):
+    told = []
+
+    def handled(sender, message, handler, **_):
+        told.append((sender, message.message_key, handler.name))
+
+    def skipped(sender, message, why, **_):
+        told.append((sender, message.message_key, why))
+
+    signals.message_handled.connect(handled)
+    signals.message_skipped.connect(skipped)
+    due("1")
+    due("2", ago=30)
+    InboxMessage.objects.create(group="shipping", message_key="2", message_id="2", topic="orders")
+    Retries().run_once()
+    signals.message_handled.disconnect(handled)
+    signals.message_skipped.disconnect(skipped)
+
+    assert told == [(Retries, "1", "tests.test_retries.pack"), (Retries, "2", "duplicate")]
+
+
+def test_what_somebody_decided_during_a_failing_attempt_stands(registry, monkeypatch):
+    handled_by(registry, raising(ValueError("no")))
+    letter = due()
+    describe = retries.Failure.of
+
+    def discarded_meanwhile(*arguments):
+        deadletters.discard(DeadLetter.objects.get(), actor="ana", reason="a test order")
+        return describe(*arguments)
+
+    monkeypatch.setattr(retries.Failure, "of", discarded_meanwhile)
+    assert Retries().run_once() == 1
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts) == (State.DISCARDED, 1)
+
+
+def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
+    handled_by(registry, raising(OperationalError("gone")))
+    monkeypatch.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+    due()
+
+    with pytest.raises(OperationalError):
+        Retries().run_once()
+    assert DeadLetter.objects.get().attempts == 1
+
+
+def test_an_error_before_there_is_a_letter_is_raised(monkeypatch):
+    monkeypatch.setattr(retries, "_lock_next", lambda: pytest.fail("as a database would"))
+
+    with pytest.raises(pytest.fail.Exception):
+        Retries().run_once()
+
+
+def test_closing_has_nothing_to_give_back(shop):
+    machine = Retries()
+    machine.close()
+    due()
+    assert machine.run_once() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_letter_that_one_process_has_in_hand_others_pass_over(registry):
+    inside, may_end = threading.Event(), threading.Event()
+    attempts = []
+
+    def handle(message):
+        attempts.append(message.message_key)
+        if message.message_key == "slow":
+            inside.set()
+            assert may_end.wait(30)
+
+    handled_by(registry, handle)
+    due("slow", ago=120)
+    due("other", ago=60)
+
+    def other_process():
+        try:
+            Retries().run_once()
+        finally:
+            connections.close_all()
+
+    process = threading.Thread(target=other_process)
+    process.start()
+    assert inside.wait(30)
+    if connections["default"].features.has_select_for_update_skip_locked:
+        assert Retries().run_once() == 1
+        assert attempts == ["slow", "other"]
+    may_end.set()
+    process.join(30)
+    assert attempts == ["slow", "other"]
+    assert DeadLetter.objects.filter(state=State.RESOLVED).count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_handlers_rows_and_the_settled_letter_are_one_transaction(shop, monkeypatch):
+    due()
+
+    def fails(*_, **__):
+        assert transaction.get_connection().in_atomic_block
+        raise OperationalError("disk full")
+
+    monkeypatch.setattr(burial, "resolve", fails)
+    Retries().run_once()
+
+    assert boxes() == []
+    assert not InboxMessage.objects.exists()
+    assert DeadLetter.objects.get().error_message == "disk full"
