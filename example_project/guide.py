@@ -3,6 +3,8 @@
 import sys
 import threading
 
+from django.db import connection
+
 from example_project.patience import Interrupted, wait_until
 from example_project.stage import ADMIN, ADMIN_PASSWORD, SLOW_LADDER, Stage
 from example_project.visitor import answers
@@ -15,7 +17,9 @@ TEXT = """
     Shop           {address}/
     Control room   {address}/control/
     Admin          {address}/admin/     user {admin}, password {password}
+    API            {address}/api/dead-letters/
     Kafka          {kafka}, topic {topic}
+    Database       {database}
     Log            {log}
 
   Try this:
@@ -52,6 +56,7 @@ class Guide:
             "password": ADMIN_PASSWORD,
             "kafka": stage.kafka,
             "topic": stage.topic_name,
+            "database": f"{connection.display_name} {connection.settings_dict['NAME']}",
             "log": stage.folder / "demo.log",
             "ladder": ", ".join(SLOW_LADDER.split()),
         }

@@ -59,7 +59,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": dj_database_url.config(default=f"sqlite:///{FOLDER / 'shop.sqlite3'}", conn_max_age=60)}
+DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL") or f"sqlite:///{FOLDER / 'shop.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a writer waits for another at its beginning, instead of failing in the middle. WAL: readers never wait.
     DATABASES["default"]["OPTIONS"] = {
@@ -93,7 +93,9 @@ LOGGING = {
     },
     "handlers": {
         "file": {"class": "logging.FileHandler", "filename": FOLDER / "demo.log", "formatter": "line"},
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "level": "ERROR"},
     },
-    "root": {"handlers": ["file"], "level": "INFO"},
-    "loggers": {"django.server": {"handlers": ["file"], "level": "INFO", "propagate": False}},
+    "root": {"handlers": ["file", "console"], "level": "INFO"},
+    # In place of Django's own handlers, which write every request to the terminal.
+    "loggers": {name: {"handlers": [], "propagate": True} for name in ("django", "django.server")},
 }

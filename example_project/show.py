@@ -3,6 +3,7 @@
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 
 from django.contrib.auth import get_user_model
@@ -59,8 +60,9 @@ def _connect() -> None:
     try:
         connection.ensure_connection()
     except DatabaseError:
-        # The server may be there without this database; whether it is, the next statement tells.
-        with connection._nodb_cursor() as cursor:  # as Django's test runner does, on every database
+        # The server may be there without this database, which Django's test runner would create in the same way. If it
+        # is not there either, this says so.
+        with warnings.catch_warnings(action="ignore"), connection._nodb_cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(connection.settings_dict['NAME'])}")
         sys.stderr.write(f"demo: created the database {connection.settings_dict['NAME']}\n")
 

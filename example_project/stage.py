@@ -31,7 +31,6 @@ class Stage:
 
     once: bool
     kafka: str
-    database: str
     port: int
     logistics_port: int
     folder: Path
@@ -41,12 +40,11 @@ class Stage:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read what the person asked for, and choose the rest."""
-        once, kafka = bool(environment.get("ONCE")), environment.get("KAFKA", "")
+        once, kafka = environment.get("ONCE", "") not in {"", "0"}, environment.get("KAFKA", "")
         run = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         return cls(
             once=once,
             kafka=kafka,
-            database=environment.get("DATABASE_URL", ""),
             port=_web_port(environment.get("PORT", ""), once=once),
             logistics_port=_any_port(),
             folder=Path(__file__).parent.parent / ".demo" / run,

@@ -32,7 +32,7 @@ class Topic:
         try:
             admin.create_topics([NewTopic(self.name, partitions, 1)])[self.name].result(SECONDS)
         except (KafkaException, TimeoutError) as error:
-            raise KafkaAway(str(error)) from error
+            raise KafkaAway(str(error) or f"nothing was heard for {SECONDS:g} seconds") from error
         try:
             yield
         finally:
