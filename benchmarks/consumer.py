@@ -2,7 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import confluent_kafka
@@ -10,31 +12,40 @@ from django.db import connection
 
 from benchmarks import database, raw
 from benchmarks.kafka import Cluster
-from benchmarks.measure import Comparison, rate
+from benchmarks.measure import Comparison, rates_in_turns
 from benchmarks.publish import body
 from django_dlq.conf import conf
 from django_dlq.consumer import Consumer
 from django_dlq.message import ReceivedMessage
 from django_dlq.registry import Handler, handlers
 
-MESSAGES = 3_000
+MESSAGES = 2_000
+
+RunOnce = Callable[[], int]
 
 
 def measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    """Let the consumer and the loop by hand take turns, each on a topic that was filled before."""
-    pairs = [(_ours(_filled(cluster)), _by_hand(cluster, _filled(cluster))) for _ in range(rounds)]
+    """Let the consumer and the loop by hand take turns, poll by poll, with the messages of one topic."""
+    pairs = [_round(cluster) for _ in range(rounds)]
     ours, raw_rates = zip(*pairs, strict=True)
     note = f"one INSERT per handler, {cluster.name} Kafka"
     return [Comparison(name=f"consumer, {cluster.name}", unit="msg/s", ours=ours, raw=raw_rates, note=note)]
 
 
-def _ours(topic: str) -> float:
+def _round(cluster: Cluster) -> list[float]:
+    topic = _filled(cluster)
+    with _ours(topic) as ours, _by_hand(cluster, topic) as by_hand:
+        warm = [_until_first(act) for act in (ours, by_hand)]
+        return rates_in_turns([ours, by_hand], MESSAGES - max(warm))
+
+
+@contextmanager
+def _ours(topic: str) -> Iterator[RunOnce]:
     group = f"ours-{uuid.uuid4().hex[:8]}"
     handlers.handlers = [Handler(function=_handle, topics=(topic,), group=group)]
     consumer = Consumer(group)
     try:
-        warm = _until_first(consumer.run_once)
-        return rate(consumer.run_once, MESSAGES - warm)
+        yield consumer.run_once
     finally:
         consumer.close()
 
@@ -45,25 +56,20 @@ def _handle(message: ReceivedMessage) -> None:
         cursor.execute(raw.ORDER, (message.json()["order"],))
 
 
-def _by_hand(cluster: Cluster, topic: str) -> float:
+@contextmanager
+def _by_hand(cluster: Cluster, topic: str) -> Iterator[RunOnce]:
     group = f"raw-{uuid.uuid4().hex[:8]}"
     options = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
     consumer = confluent_kafka.Consumer({"bootstrap.servers": cluster.bootstrap, **options})
     consumer.subscribe([topic])
-
     with database.by_hand() as hand:
-
-        def run_once() -> int:
-            return raw.consume(hand, consumer, group, conf.DLQ_CONSUMER_BATCH)
-
         try:
-            warm = _until_first(run_once)
-            return rate(run_once, MESSAGES - warm)
+            yield partial(raw.consume, hand, consumer, group, conf.DLQ_CONSUMER_BATCH)
         finally:
             consumer.close()
 
 
-def _until_first(run_once: Callable[[], int]) -> int:
+def _until_first(run_once: RunOnce) -> int:
     """Join the group before the clock runs; return how many messages came with that."""
     while not (done := run_once()):
         pass

@@ -49,3 +49,15 @@ def rate(run_once: Callable[[], int], expected: int) -> float:
     while done < expected:
         done += run_once()
     return done / (time.perf_counter() - started)
+
+
+def rates_in_turns(acts: Sequence[Callable[[], int]], expected: int) -> list[float]:
+    """Call all in turn until each had so many messages; return the messages per second of each one's own time."""
+    done, spent = [0] * len(acts), [0.0] * len(acts)
+    while min(done) < expected:
+        for place, act in enumerate(acts):
+            if done[place] < expected:
+                started = time.perf_counter()
+                done[place] += act()
+                spent[place] += time.perf_counter() - started
+    return [count / taken for count, taken in zip(done, spent, strict=True)]
