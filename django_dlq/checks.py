@@ -47,7 +47,8 @@ def _check_broker(alias: str, broker: Any) -> list[CheckMessage]:
     try:
         backend = import_string(broker["BACKEND"])
     except ImportError as error:
-        return [Error(f"{where}: BACKEND cannot be imported: {error}", id="django_dlq.E004")]
+        hint = "Look for a typing error, or install the extra that brings the driver."
+        return [Error(f"{where}: BACKEND cannot be imported: {error}", hint=hint, id="django_dlq.E004")]
     if not (isinstance(backend, type) and issubclass(backend, Broker)):
         return [
             Error(
@@ -58,7 +59,7 @@ def _check_broker(alias: str, broker: Any) -> list[CheckMessage]:
         ]
     options = broker.get("OPTIONS", {})
     if not isinstance(options, Mapping):
-        return [Error(f"{where}: OPTIONS is not a dict.", id="django_dlq.E006")]
+        return [Error(f"{where}: OPTIONS is not a dict.", hint="Leave it out, or write {}.", id="django_dlq.E006")]
     return backend.check(alias, options)
 
 
@@ -96,6 +97,7 @@ def check_handlers(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{handler.name} consumes from the broker {handler.broker!r}, which DLQ_BROKERS does not have.",
+            hint="Add it to DLQ_BROKERS, or give the handler the alias of another broker.",
             id="django_dlq.E050",
         )
         for handler in handlers.handlers

@@ -1,0 +1,78 @@
+"""What users may import. A name that goes, or comes by accident, breaks a promise: change this list knowingly."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import django_dlq
+from django_dlq import exceptions
+
+pytestmark = pytest.mark.once
+
+ROOMS = {
+    "django_dlq.outbox": {"Message", "publish", "publish_many"},
+    "django_dlq.inbox": {"Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"},
+    "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
+    "django_dlq.testing": {"CapturedMessages", "DrainError", "Drained", "captured_messages", "drain"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_exactly_its_public_names(room):
+    module = import_module(room)
+
+    assert len(module.__all__) == len(set(module.__all__))
+    assert set(module.__all__) == ROOMS[room]
+    for name in module.__all__:
+        assert getattr(module, name).__doc__
+
+
+def test_the_package_itself_is_empty():
+    assert Path(django_dlq.__file__).read_text() == ""
+
+
+CODES = {
+    "DlqError": "error",
+    "PublishError": "not_published",
+    "OutsideTransaction": "outside_transaction",
+    "InvalidMessage": "invalid_message",
+    "BodyNotSerializable": "body_not_serializable",
+    "MessageTooLarge": "message_too_large",
+    "UnreadableBody": "unreadable_body",
+    "BrokerError": "broker_error",
+    "BrokerUnavailable": "broker_unavailable",
+    "MessageRefused": "message_refused",
+    "LeaseLost": "lease_lost",
+    "HandlerDecision": "handler_decision",
+    "RetryLater": "retry_later",
+    "Reject": "rejected",
+    "UnknownHandler": "unknown_handler",
+    "HandlerConflict": "handler_conflict",
+    "Expired": "expired",
+    "DeskError": "desk_error",
+    "IllegalTransition": "illegal_transition",
+    "ReasonRequired": "reason_required",
+}
+
+
+def errors():
+    return {
+        name: each
+        for name, each in vars(exceptions).items()
+        if isinstance(each, type) and each.__module__ == exceptions.__name__
+    }
+
+
+def test_every_error_has_its_stable_code():
+    assert {name: each.code for name, each in errors().items()} == CODES
+
+
+def test_every_error_is_one_of_this_apps():
+    assert all(issubclass(each, exceptions.DlqError) for each in errors().values())
+
+
+def test_the_tree_at_the_top_of_the_file_names_every_error():
+    tree = exceptions.__doc__
+
+    assert [name for name in CODES if f"{name} " not in tree.replace("\n", " ")] == []
