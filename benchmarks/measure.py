@@ -43,14 +43,6 @@ def interleaved(times: int, acts: Sequence[Callable[[], object]]) -> list[float]
     return [median(column) for column in zip(*taken, strict=True)]
 
 
-def rate(run_once: Callable[[], int], expected: int) -> float:
-    """Call until so many messages are through; return messages per second."""
-    started, done = time.perf_counter(), 0
-    while done < expected:
-        done += run_once()
-    return done / (time.perf_counter() - started)
-
-
 def rates_in_turns(acts: Sequence[Callable[[], int]], expected: int) -> list[float]:
     """Call all in turn until each had so many messages; return the messages per second of each one's own time."""
     done, spent = [0] * len(acts), [0.0] * len(acts)

@@ -1,6 +1,6 @@
 """How fast one relay process sends an outbox that is full."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks import database, raw
 from benchmarks.kafka import Cluster
-from benchmarks.measure import Comparison, rate
+from benchmarks.measure import Comparison, rates_in_turns
 from benchmarks.publish import body
 from django_dlq import outbox
 from django_dlq.relay import Relay
@@ -21,38 +21,40 @@ WARM_UP = 500
 
 
 def measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    """Let the relay with history, the relay without, and the loop by hand take turns."""
+    """Let the relay with history, the relay without, and the loop by hand take turns, batch by batch."""
     topic = cluster.topic()
     relay = Relay()
     producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap, "enable.idempotence": True})
-    taken: list[tuple[float, float, float]] = []
     with database.by_hand() as hand:
-        loop = partial(raw.relay, hand, producer)
-        for _ in range(rounds):
-            kept = _drained(relay.run_once, topic)
-            with override_settings(DLQ_PUBLISHED_RETENTION=timedelta(0)):
-                deleted = _drained(relay.run_once, topic)
-            taken.append((kept, deleted, _drained(loop, topic)))
+        acts: list[Callable[[], int]] = [
+            relay.run_once,
+            partial(_without_history, relay),
+            partial(raw.relay, hand, producer),
+        ]
+        taken = [_round(acts, topic) for _ in range(rounds)]
     statements = _statements(relay, topic)
     relay.close()
-    kept_rates, deleted_rates, raw_rates = zip(*taken, strict=True)
+    kept, deleted, by_hand = zip(*taken, strict=True)
     note = f"with history (the default), {cluster.name} Kafka, {statements} statements per batch"
     without = f"without history, {cluster.name} Kafka"
     return [
-        Comparison(name=f"relay, {cluster.name}", unit="msg/s", ours=kept_rates, raw=raw_rates, note=note),
-        Comparison(
-            name=f"relay, {cluster.name}, no history", unit="msg/s", ours=deleted_rates, raw=raw_rates, note=without
-        ),
+        Comparison(name=f"relay, {cluster.name}", unit="msg/s", ours=kept, raw=by_hand, note=note),
+        Comparison(name=f"relay, {cluster.name}, no history", unit="msg/s", ours=deleted, raw=by_hand, note=without),
     ]
 
 
-def _drained(run_once: Callable[[], int], topic: str) -> float:
+def _round(acts: Sequence[Callable[[], int]], topic: str) -> list[float]:
     database.empty()
-    _fill(topic, WARM_UP)
-    rate(run_once, WARM_UP)  # connections, metadata, the lease
-    _fill(topic, MESSAGES)
+    _fill(topic, WARM_UP * len(acts))
+    rates_in_turns(acts, WARM_UP)  # connections, metadata, the lease
+    _fill(topic, MESSAGES * len(acts))
     database.settle()
-    return rate(run_once, MESSAGES)
+    return rates_in_turns(acts, MESSAGES)
+
+
+def _without_history(relay: Relay) -> int:
+    with override_settings(DLQ_PUBLISHED_RETENTION=timedelta(0)):
+        return relay.run_once()
 
 
 def _fill(topic: str, messages: int) -> None:
@@ -64,5 +66,5 @@ def _statements(relay: Relay, topic: str) -> int:
     """Count what the relay says to the database for one batch, BEGIN and COMMIT too."""
     _fill(topic, WARM_UP)
     with CaptureQueriesContext(connection) as captured:
-        rate(relay.run_once, WARM_UP)
+        relay.run_once()
     return len(captured)
