@@ -11,7 +11,6 @@ does the same work.
 Not promised: the latency of `dlq_run`, which waits for nobody's tick. A consumer joins its group anew for each task.
 """
 
-import time
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -19,7 +18,7 @@ from django_dlq.consumer import Consumer
 from django_dlq.relay import Relay
 from django_dlq.retention import Retention
 from django_dlq.retries import Retries
-from django_dlq.runner import Machine
+from django_dlq.runner import until_idle
 
 try:
     from celery import Task, shared_task
@@ -51,37 +50,22 @@ def task(function: Callable[Parameters, int]) -> Task[Parameters, int]:
 @task
 def relay() -> int:
     """Send the outbox; return how many messages left it."""
-    return work(Relay())
+    return until_idle(Relay(), limit=SECONDS)
 
 
 @task
 def consume(group: str) -> int:
     """Hand the messages of a group to its handlers; return how many were settled."""
-    return work(Consumer(group), patience=PATIENCE)
+    return until_idle(Consumer(group), patience=PATIENCE, limit=SECONDS)
 
 
 @task
 def retry() -> int:
     """Make the attempts that are due; return how many were made."""
-    return work(Retries())
+    return until_idle(Retries(), limit=SECONDS)
 
 
 @task
 def prune() -> int:
     """Delete what has been kept long enough; return how many rows went."""
-    return work(Retention())
-
-
-def work(machine: Machine, *, patience: float = 0.0) -> int:
-    """Run a machine until it has had nothing to do for `patience` seconds, or its time is up; return what it did."""
-    done, last = 0, time.monotonic()
-    end = last + SECONDS
-    try:
-        while time.monotonic() < end:
-            if amount := machine.run_once():
-                done, last = done + amount, time.monotonic()
-            elif time.monotonic() - last >= patience:
-                break
-    finally:
-        machine.close()
-    return done
+    return until_idle(Retention(), limit=SECONDS)

@@ -1,5 +1,6 @@
 """Loops and Unix signals, which no other file knows."""
 
+import math
 import os
 import random
 import signal
@@ -88,6 +89,23 @@ class Loop:
         except DatabaseError as error:
             # A lease that cannot be given back runs out by itself.
             signals.tell(signals.database_unavailable, type(self.machine), error=error)
+
+
+def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.inf) -> int:
+    """Run a machine until nothing is left, or `limit` seconds are over, and close it; return how much was done.
+
+    For the first work it waits up to `patience` seconds.
+    """
+    done, began = 0, time.monotonic()
+    try:
+        while time.monotonic() - began < limit:
+            amount = machine.run_once()
+            done += amount
+            if not amount and (done or time.monotonic() - began >= patience):
+                break
+    finally:
+        machine.close()
+    return done
 
 
 def pause_after(troubles: int) -> float:

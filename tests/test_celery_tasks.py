@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
@@ -10,79 +9,13 @@ from celery import Task
 from django.db import transaction
 
 from django_dlq import celery_tasks, inbox, outbox
-from django_dlq.exceptions import BrokerUnavailable, UnknownHandler
+from django_dlq.exceptions import UnknownHandler
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage, RelayLane
 from django_dlq.registry import Registry
 from tests.shop.models import Box
 
 TASKS = (celery_tasks.relay, celery_tasks.consume, celery_tasks.retry, celery_tasks.prune)
-
-
-class Clock:
-    """A clock that a machine moves on by its work."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-class Machine:
-    """A machine that does what it is told; each run takes ten seconds."""
-
-    def __init__(self, clock: Clock, amounts: Iterable[int | Exception]) -> None:
-        self.clock, self.amounts = clock, iter(amounts)
-        self.runs = self.closed = 0
-
-    def run_once(self) -> int:
-        self.runs += 1
-        self.clock.now += 10
-        amount = next(self.amounts, 0)
-        if isinstance(amount, Exception):
-            raise amount
-        return amount
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(celery_tasks, "time", clock)
-    return clock
-
-
-def test_a_task_works_until_nothing_is_left(clock: Clock) -> None:
-    machine = Machine(clock, [3, 2, 0, 7])
-    assert celery_tasks.work(machine) == 5
-    assert (machine.runs, machine.closed) == (3, 1)
-
-
-def test_a_task_leaves_the_rest_to_the_next_when_its_time_is_up(clock: Clock) -> None:
-    machine = Machine(clock, [1] * 100)
-    assert celery_tasks.work(machine) == 5
-    assert machine.closed == 1
-
-
-def test_a_patient_task_waits_for_what_comes_late(clock: Clock) -> None:
-    machine = Machine(clock, [0, 4, 0, 4, 0, 0, 4])
-    assert celery_tasks.work(machine, patience=15) == 8
-
-
-def test_patience_ends(clock: Clock) -> None:
-    machine = Machine(clock, [0, 0, 0, 4])
-    assert celery_tasks.work(machine, patience=15) == 0
-    assert machine.runs == 2
-
-
-def test_a_machine_that_fails_is_closed_and_the_task_fails(clock: Clock) -> None:
-    machine = Machine(clock, [1, BrokerUnavailable("down")])
-    with pytest.raises(BrokerUnavailable):
-        celery_tasks.work(machine)
-    assert machine.closed == 1
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

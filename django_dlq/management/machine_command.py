@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_dlq.conf import conf
 from django_dlq.exceptions import DlqError
-from django_dlq.runner import Loop, Machine
+from django_dlq.runner import Loop, Machine, until_idle
 
 
 def seconds(text: str) -> float:
@@ -19,7 +19,9 @@ def seconds(text: str) -> float:
 
 
 class MachineCommand(BaseCommand):
-    """Run a machine until SIGTERM, or with --once until it has nothing more to do."""
+    """Run a machine until SIGTERM; with --once until nothing is left, waiting `patience` seconds for the first work."""
+
+    patience = 0.0
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --once and --interval."""
@@ -41,7 +43,7 @@ class MachineCommand(BaseCommand):
         try:
             machine = self.make(**options)
             if options["once"]:
-                self.stdout.write(self.report(self._once(machine)))
+                self.stdout.write(self.report(until_idle(machine, patience=self.patience)))
             else:
                 Loop(machine, idle=options["interval"] or self.idle()).run()
         except DlqError as error:
@@ -50,12 +52,3 @@ class MachineCommand(BaseCommand):
     def report(self, done: int) -> str:
         """Return the line that --once prints."""
         return f"{done} done"
-
-    def _once(self, machine: Machine) -> int:
-        total = 0
-        try:
-            while done := machine.run_once():
-                total += done
-        finally:
-            machine.close()
-        return total

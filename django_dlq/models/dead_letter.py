@@ -12,6 +12,7 @@ from django_dlq.exceptions import IllegalTransition
 from django_dlq.message import RESERVED, Headers
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
 
 
@@ -101,7 +102,7 @@ class DeadLetter(StoredMessage):
     # on databases without conditional indexes too.
     open_key = models.CharField(max_length=64, null=True, unique=True, editable=False)
 
-    objects = DeadLetterQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(DeadLetterQuerySet)()
 
     class Meta:
         verbose_name = _("dead letter")

@@ -13,6 +13,7 @@ from django_dlq import signals
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter
+from django_dlq.models.primary import PrimaryManager
 
 Actor = AbstractBaseUser | str
 """A user, or the name of a program that acts on its own."""
@@ -29,7 +30,7 @@ class Kind(models.TextChoices):
     RESOLVED = "resolved", _("resolved")
 
 
-class DeadLetterEventManager(models.Manager["DeadLetterEvent"]):
+class DeadLetterEventManager(PrimaryManager["DeadLetterEvent"]):
     """Add lines to timelines."""
 
     def note(

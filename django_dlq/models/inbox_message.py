@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.primary import PrimaryManager
 
 
 class InboxQuerySet(models.QuerySet["InboxMessage"]):
@@ -52,7 +53,7 @@ class InboxMessage(models.Model):
     topic = ExactCharField(_("topic"), max_length=IDENTITY_LENGTH)
     handled_at = models.DateTimeField(_("handled at"), db_default=DatabaseNow())
 
-    objects = InboxQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(InboxQuerySet)()
 
     class Meta:
         verbose_name = _("inbox message")

@@ -13,6 +13,7 @@ from django_dlq.conf import conf
 from django_dlq.message import Record
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.stored_message import StoredMessage
 
@@ -98,7 +99,7 @@ class OutboxMessage(StoredMessage):
     # Set by with_expiry().
     is_expired: bool
 
-    objects = OutboxQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(OutboxQuerySet)()
 
     class Meta:
         verbose_name = _("outbox message")

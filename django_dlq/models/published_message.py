@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
 
 
@@ -30,7 +31,7 @@ class PublishedMessage(StoredMessage):
     created_at = models.DateTimeField(_("created at"))
     published_at = models.DateTimeField(_("published at"), db_default=DatabaseNow())
 
-    objects = PublishedQuerySet.as_manager()
+    objects = PrimaryManager.from_queryset(PublishedQuerySet)()
 
     class Meta:
         verbose_name = _("published message")

@@ -7,9 +7,10 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.primary import PrimaryManager
 
 
-class RelayLaneManager(models.Manager["RelayLane"]):
+class RelayLaneManager(PrimaryManager["RelayLane"]):
     """Take, keep and give back the lane. Each is one UPDATE whose WHERE decides a race."""
 
     def take(self, owner: str, lease: timedelta) -> int | None:

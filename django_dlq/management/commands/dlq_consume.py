@@ -12,6 +12,9 @@ from django_dlq.registry import handlers
 class Command(MachineCommand):
     """Consume the messages of one group."""
 
+    # Joining a group alone takes some seconds: by default a Kafka broker waits three for further members.
+    patience = 10.0
+
     help = "Hands the messages of a consumer group to its handlers."
 
     def add_arguments(self, parser: CommandParser) -> None:
