@@ -93,8 +93,11 @@ class Story:
         self._place(LONG_OUTAGE)
         waiting = [State.RETRYING, State.DEAD]
         self._wait(f"{LONG_OUTAGE} more boxes are refused", lambda: self._letters(*waiting).count() >= LONG_OUTAGE)
-        self._wait("a long outage: their messages are dead letters", lambda: not self._letters(State.RETRYING))
         paid = CALM + SHORT_OUTAGE + LONG_OUTAGE
+        self._wait(
+            "a long outage: their messages are dead letters",
+            lambda: self._boxes() + self._letters(State.DEAD).count() == paid,
+        )
         self._wait("red packets were sent all the same", lambda: self._packets() == paid)
 
     def _duplicates(self) -> None:
