@@ -1,5 +1,6 @@
 """What all pages share: they show rows, and neither add, change nor delete any."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
@@ -125,9 +126,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "preserved_filters": self.get_preserved_filters(request),
         }
 
+    @abstractmethod
     def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return what the page of one row shows."""
-        raise NotImplementedError
 
 
 def column(title: Any, ordering: str = "") -> Callable[[Any], Any]:

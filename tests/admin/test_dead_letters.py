@@ -149,10 +149,11 @@ def test_replaying_a_choice_asks_first_and_then_does_it(staff):
     assert "2 letters replayed." in staff.get(done.url).content.decode()
 
 
-def test_the_button_pressed_decides_which_act_is_asked_about(staff):
+@pytest.mark.parametrize(("index", "verb"), enumerate(["replay", "discard", "restore"]))
+def test_the_button_pressed_decides_which_act_is_asked_about(staff, index, verb):
     row = letter()
     data = {"action": ["replay_selected", "discard_selected", "restore_selected"], "_selected_action": [row.pk]}
-    assert staff.post(LIST, data | {"index": 1}).context["verb"].name == "discard"
+    assert staff.post(LIST, data | {"index": index}).context["verb"].name == verb
 
 
 def test_select_all_is_pinned_when_it_is_asked_about(staff):
@@ -239,3 +240,65 @@ def test_damaged_lists_of_letters_do_nothing(staff, ids):
 def test_an_act_that_does_not_exist_is_not_found(staff):
     assert staff.get(f"{LIST}confirm/delete/").status_code == 404
     assert staff.get(f"{LIST}999/replay/").status_code == 404
+
+
+def test_a_database_that_fails_in_the_middle_is_told_and_the_rest_not_tried(staff, monkeypatch):
+    from django.db import OperationalError
+
+    from django_dlq import deadletters
+    from django_dlq.admin import verbs
+
+    rows = [letter(), letter(), letter()]
+
+    def replay(row, **more):
+        if row.pk == rows[1].pk:
+            raise OperationalError("gone")
+        deadletters.replay(row, **more)
+
+    monkeypatch.setitem(verbs.ACTS, "replay", replay)
+    done = staff.post(f"{LIST}confirm/replay/", {"ids": ",".join(str(row.pk) for row in rows)})
+    page = staff.get(done.url).content.decode()
+    assert "1 letter replayed." in page
+    assert "2 letters were not tried" in page
+    assert [DeadLetter.objects.get(pk=row.pk).state for row in rows] == [State.REPLAYING, State.DEAD, State.DEAD]
+
+
+def test_a_letter_that_retention_has_deleted_is_skipped(staff):
+    done = staff.post(f"{LIST}confirm/replay/", {"ids": "999"})
+    assert "dead letter 999 is gone" in staff.get(done.url).content.decode()
+
+
+def test_more_letters_than_allowed_are_refused_in_a_forged_form_too(staff):
+    answer = staff.post(f"{LIST}confirm/replay/", {"ids": ",".join(map(str, range(1001)))})
+    assert answer.status_code == 200
+    assert "nothing was done" in answer.content.decode()
+
+
+def test_letters_with_the_same_cause_are_one_click_away(staff):
+    row, same = letter(fingerprint="a" * 32), letter(fingerprint="a" * 32, state=State.RESOLVED)
+    letter(fingerprint="b" * 32)
+    same_cause = page_of(staff, row).context["same_cause"]
+    assert same_cause["count"] == 1
+    assert shown(staff.get(same_cause["url"])) == {row.message_key, same.message_key}
+
+
+def test_where_the_message_key_is_elsewhere_is_told_to_who_may_see_it(client, admin_client):
+    from django_dlq.models import InboxMessage
+
+    row = letter(message_key="order-1")
+    InboxMessage.objects.create(group="billing", message_key="order-1", message_id="1", topic="orders")
+    assert [place["found"] for place in page_of(admin_client, row).context["elsewhere"]] == [0, 0, "billing"]
+    client.force_login(person())
+    assert page_of(client, row).context["elsewhere"] == []
+
+
+@pytest.mark.parametrize(("state", "words"), [(State.RETRYING, "tried again by itself"), (State.REPLAYING, "awaited")])
+def test_the_page_says_what_to_do_now(staff, state, words):
+    assert words in page_of(staff, letter(state=state)).content.decode()
+
+
+def test_a_binary_body_is_hidden_from_who_may_not_unmask(client):
+    client.force_login(person())
+    page = page_of(client, letter(body=b"\xff hunter2")).content.decode()
+    assert "The body is hidden" in page
+    assert "hunter2" not in page

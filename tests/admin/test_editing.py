@@ -188,6 +188,30 @@ def test_a_mistake_is_told_and_nothing_is_sent(staff, changed, why):
     assert why in refused(staff, letter(headers=(("a", b"1"),)), preview="1", **changed).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("typed", "why"), [('{"a": NaN}', "NaN is not a JSON value"), ("[" * 100_000, "nested too deeply")]
+)
+def test_json_that_other_systems_refuse_is_refused(staff, typed, why):
+    assert why in refused(staff, letter(body=b'{"a":1}'), body=typed, preview="1").content.decode()
+
+
+def test_a_change_of_spaces_alone_is_shown_as_what_travels(staff):
+    row = letter(body=b'{ "a":1}')
+    preview = staff.post(url(row), opened(staff, row) | {"body": '{  "a":1}', "preview": "1"})
+    (part,) = preview.context["differences"]
+    assert (part.before, part.after) == ('{ "a":1}', '{  "a":1}')
+    assert "Only spaces" in part.note
+
+
+def test_a_long_comparison_is_cut_and_says_so(staff, monkeypatch):
+    monkeypatch.setattr("django_dlq.admin.editing.difference.MOST_LINES", 3)
+    row = letter(body=b"one")
+    preview = staff.post(url(row), opened(staff, row) | {"body": "\n".join("abcdef"), "preview": "1"})
+    (part,) = preview.context["differences"]
+    assert len(part.lines) == 4
+    assert part.lines[-1].text == "… 4 more lines"
+
+
 def test_base64_that_is_none_is_refused(staff):
     assert "not base64" in refused(staff, letter(body=b"\xff"), body="/wA=!", preview="1").content.decode()
 

@@ -44,3 +44,8 @@ def test_a_page_takes_the_permission_to_view_it(model, client):
 
 def test_an_unknown_row_leads_back_to_the_index(admin_client):
     assert admin_client.get(url(DeadLetter, "change", 999)).status_code == 302
+
+
+def test_a_single_row_takes_the_permission_to_view_it_too(client):
+    client.force_login(person("replay", view=False))
+    assert client.get(url(DeadLetter, "change", letter().pk)).status_code == 403
