@@ -1,0 +1,306 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from django_dlq import runner, signals
+from django_dlq.exceptions import BrokerUnavailable, Reject
+from django_dlq.runner import (
+    SUPERVISOR,
+    Loop,
+    close_connections,
+    lost_connection,
+    open_connections,
+    orphaned,
+    pause_after,
+    stopping_on_signals,
+    until_idle,
+)
+
+
+class Script:
+    """A machine that plays what it is given: counts of work, or errors; then it stops the loop that runs it."""
+
+    def __init__(self, *turns):
+        self.turns = list(turns)
+        self.closed = 0
+        self.loop = None
+
+    def run_once(self):
+        turn = self.turns.pop(0)
+        if not self.turns and self.loop is not None:
+            self.loop.stopped.set()
+        if isinstance(turn, BaseException):
+            raise turn
+        return turn() if callable(turn) else turn
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """Collect the seconds that a loop rests, instead of resting."""
+    collected = []
+    monkeypatch.setattr(Loop, "_rest", lambda self, seconds: collected.append(seconds))
+    return collected
+
+
+def run(*turns, idle=0.1):
+    machine = Script(*turns)
+    machine.loop = Loop(machine, idle=idle)
+    machine.loop.run()
+    return machine
+
+
+class TestLoop:
+    def test_it_works_without_rest_while_there_is_work(self, rests):
+        machine = run(5, 1, 3)
+
+        assert (machine.turns, machine.closed, rests) == ([], 1, [])
+
+    def test_it_rests_when_there_is_nothing_to_do(self, rests):
+        run(0, 1, 0, idle=10)
+
+        assert len(rests) == 2
+        assert all(8 <= rest <= 12 for rest in rests)
+
+    @pytest.mark.parametrize("error", [BrokerUnavailable("x"), OperationalError("x"), InterfaceError("x")], ids=repr)
+    def test_trouble_is_waited_out_longer_each_time(self, rests, monkeypatch, error):
+        monkeypatch.setattr(random, "uniform", lambda low, high: high)
+        run(*[error] * 8)
+
+        assert rests == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+
+    def test_after_success_patience_begins_anew(self, rests, monkeypatch):
+        monkeypatch.setattr(random, "uniform", lambda low, high: high)
+        run(OperationalError(), OperationalError(), 1, OperationalError())
+
+        assert rests == [0.2, 0.4, 0.2]
+
+    def test_receivers_are_told_of_trouble(self, rests):
+        told = []
+
+        def receiver(sender, error, **_):
+            told.append((sender, str(error)))
+
+        for each in (signals.broker_unavailable, signals.database_unavailable):
+            each.connect(receiver)
+        run(BrokerUnavailable("broker"), OperationalError("database"))
+        for each in (signals.broker_unavailable, signals.database_unavailable):
+            each.disconnect(receiver)
+        assert told == [(Script, "broker"), (Script, "database")]
+
+    @pytest.mark.parametrize("error", [ValueError("a bug"), DatabaseError("wrong SQL"), Reject("odd")], ids=repr)
+    def test_any_other_error_ends_it_and_the_machine_is_closed(self, rests, error):
+        machine = Script(error, 1)
+        with pytest.raises(type(error)):
+            Loop(machine, idle=0.1).run()
+
+        assert (machine.closed, len(machine.turns)) == (1, 1)
+
+    def test_a_lease_that_cannot_be_given_back_is_no_error(self, rests, monkeypatch, caplog):
+        def close(self):
+            raise OperationalError("gone")
+
+        monkeypatch.setattr(Script, "close", close)
+        run(1)
+
+        assert "the database is unavailable: gone" in caplog.text
+
+    def test_it_does_not_begin_after_its_supervisor_has_gone(self, rests, monkeypatch):
+        monkeypatch.setenv(SUPERVISOR, str(os.getppid() + 1))
+        machine = Script(1)
+        Loop(machine, idle=0.1).run()
+
+        assert (machine.turns, machine.closed) == ([1], 1)
+
+    def test_it_rests_until_it_is_told_to_stop(self):
+        machine = Script(0, 0)
+        loop = Loop(machine, idle=3600)
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        loop.stopped.set()
+        thread.join(30)
+
+        assert not thread.is_alive()
+        assert machine.closed == 1
+
+    def test_a_rest_ends_when_the_supervisor_has_gone(self, monkeypatch):
+        monkeypatch.setenv(SUPERVISOR, str(os.getppid() + 1))
+        began = time.monotonic()
+        Loop(Script(), idle=0)._rest(3600)
+
+        assert time.monotonic() - began < 60
+
+    def test_a_rest_has_its_length(self):
+        began = time.monotonic()
+        Loop(Script(), idle=0)._rest(0.05)
+
+        assert time.monotonic() - began >= 0.05
+
+
+class TestSignals:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_lets_it_finish_what_is_in_hand(self, rests, number):
+        before = signal.getsignal(number)
+        done = []
+
+        def work():
+            os.kill(os.getpid(), number)
+            done.append("finished")
+            return 1
+
+        machine = Script(work, 1)
+        Loop(machine, idle=0.1).run()
+
+        assert (done, len(machine.turns), machine.closed) == (["finished"], 1, 1)
+        assert signal.getsignal(number) is before
+
+    @pytest.mark.once
+    def test_a_second_signal_ends_the_process_at_once(self):
+        program = (
+            "import sys, time\n"
+            "from django_dlq.runner import stopping_on_signals\n"
+            "with stopping_on_signals(lambda: print('stopping', flush=True)):\n"
+            "    print('ready', flush=True)\n"
+            "    while True: time.sleep(60)\n"
+        )
+        command = [sys.executable, "-c", "import django; django.setup()\n" + program]
+        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline() == "stopping\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == -signal.SIGTERM
+
+    def test_handlers_come_back_after_an_error_too(self):
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(ZeroDivisionError), stopping_on_signals(print):
+            raise ZeroDivisionError
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_a_thread_leaves_signals_alone(self):
+        seen = []
+
+        def in_thread():
+            with stopping_on_signals(print):
+                seen.append(signal.getsignal(signal.SIGTERM))
+
+        before = signal.getsignal(signal.SIGTERM)
+        thread = threading.Thread(target=in_thread)
+        thread.start()
+        thread.join(30)
+        assert seen == [before]
+
+
+class TestUntilIdle:
+    def test_it_ends_when_nothing_is_left_and_closes_the_machine(self):
+        machine = Script(3, 2, 0, 9)
+
+        assert until_idle(machine) == 5
+        assert (machine.turns, machine.closed) == ([9], 1)
+
+    def test_it_waits_for_the_first_work_only(self):
+        machine = Script(0, 0, 2, 0, 9)
+
+        assert until_idle(machine, patience=3600) == 2
+        assert machine.turns == [9]
+
+    def test_its_patience_ends(self, monkeypatch):
+        times = iter(range(100))
+        monkeypatch.setattr(runner.time, "monotonic", lambda: next(times))
+        machine = Script(0, 0, 0, 0, 0, 0)
+
+        assert until_idle(machine, patience=4) == 0
+        assert 0 < len(machine.turns) < 6
+
+    def test_it_has_a_limit(self, monkeypatch):
+        times = iter(range(100))
+        monkeypatch.setattr(runner.time, "monotonic", lambda: next(times))
+        machine = Script(*[1] * 50)
+
+        assert 0 < until_idle(machine, limit=5) < 10
+        assert machine.closed == 1
+
+    def test_an_error_closes_the_machine_too(self):
+        machine = Script(1, ValueError())
+        with pytest.raises(ValueError):  # noqa: PT011  # our own
+            until_idle(machine)
+        assert machine.closed == 1
+
+
+@pytest.mark.once
+def test_pauses_double_up_to_five_seconds_with_jitter():
+    for troubles, longest in [(1, 0.2), (2, 0.4), (5, 3.2), (6, 5.0), (10**6, 5.0)]:
+        pauses = [pause_after(troubles) for _ in range(100)]
+        assert longest / 2 <= min(pauses) < max(pauses) <= longest
+
+
+@pytest.mark.once
+def test_a_process_is_orphaned_when_its_supervisor_is_no_longer_its_parent(monkeypatch):
+    monkeypatch.delenv(SUPERVISOR, raising=False)
+    assert not orphaned()
+    monkeypatch.setenv(SUPERVISOR, str(os.getppid()))
+    assert not orphaned()
+    monkeypatch.setenv(SUPERVISOR, str(os.getppid() + 1))
+    assert orphaned()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestConnections:
+    def test_a_wrong_statement_is_no_lost_connection(self):
+        connection.ensure_connection()
+
+        assert not lost_connection(OperationalError("deadlock detected"))
+        assert not lost_connection(ValueError("no"))
+        assert not lost_connection(DatabaseError("wrong SQL"))
+
+    @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("gone")], ids=repr)
+    def test_a_connection_that_does_not_answer_is_lost(self, monkeypatch, error):
+        monkeypatch.setattr(connection, "is_usable", lambda: False)
+
+        assert lost_connection(error)
+
+    def test_a_database_that_cannot_be_reached_is_lost(self, monkeypatch):
+        def refused():
+            raise OperationalError("connection refused")
+
+        monkeypatch.setattr(connection, "ensure_connection", refused)
+
+        assert lost_connection(OperationalError("gone"))
+
+    def test_closed_connections_are_made_anew(self):
+        connection.ensure_connection()
+        before = open_connections()
+        close_connections()
+
+        assert open_connections() == [None]
+        connection.ensure_connection()
+        assert open_connections()[0] is not None
+        assert open_connections() != before
+
+    def test_after_a_database_error_the_connection_is_closed(self, rests):
+        connection.ensure_connection()
+        run(OperationalError("gone"))
+
+        assert open_connections() == [None]
+
+    @pytest.mark.parametrize(("max_age", "stays"), [(0, True), (None, True), (600, True), (1, False)])
+    def test_a_connection_is_kept_between_batches_until_its_age(self, rests, monkeypatch, max_age, stays):
+        close_connections()
+        monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", max_age)
+        connection.ensure_connection()
+        before = connection.connection
+        if max_age == 1:
+            connection.close_at = time.monotonic() - 1
+        run(lambda: connection.ensure_connection() or 1)
+
+        assert (connection.connection is before) is stays
