@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import time
 from typing import Any
 from weakref import WeakSet
 
@@ -35,14 +36,27 @@ __all__ = [
 logger = logging.getLogger("django_dlq.kafka")
 
 
-def _is_news(line: logging.LogRecord) -> bool:
-    # OPTIONS serve producers and consumers, so each hears of settings that are the other's. And `send` deals with a
-    # rejected batch: it has asked for the fatal error that librdkafka makes of it.
-    text = line.getMessage().lower()
-    return "ignored by this" not in text and "gapless" not in text and "gap-less" not in text
+class _News(logging.Filter):
+    """Lets pass what is new to a person."""
+
+    _silent_until = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # OPTIONS serve producers and consumers, so each hears of settings that are the other's. And `send` deals with a
+        # rejected batch: it has asked for the fatal error that librdkafka makes of it.
+        text = record.getMessage()
+        if any(known in text for known in ("will be ignored by this", "gapless.guarantee", "Gap-less ordering")):
+            return False
+        if not text.startswith("FAIL "):
+            return True
+        # In an outage each attempt to connect fails, many times a second.
+        now, silent_until = time.monotonic(), self._silent_until
+        if now >= silent_until:
+            self._silent_until = now + 10
+        return now >= silent_until
 
 
-logger.addFilter(_is_news)
+logger.addFilter(_News())
 
 
 class Client:

@@ -11,6 +11,7 @@ demonstrations only.
 """
 
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -167,7 +168,9 @@ def main() -> None:
 
 
 def _await_end_of_input(ended: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock Python needs in order to exit.
+    while os.read(0, 4096):
+        pass
     ended.set()
 
 
