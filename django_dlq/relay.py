@@ -104,10 +104,13 @@ class Relay:
             return rows
         # A key inherits the priority of its most urgent message: its earlier messages are sent now too, and first.
         elders = list(due.elders_of(urgent).order_by("id")[:size])
-        if len(elders) == size:
-            return elders  # perhaps there are more, so what they precede has to wait
         known = {row.pk for row in elders}
-        return _in_key_order([*elders, *(row for row in rows if row.pk not in known)])
+        rows = [row for row in rows if row.pk not in known]
+        if len(elders) == size:
+            # Perhaps there are more, so what these precede has to wait; but not what precedes these.
+            keys = {(row.topic, row.key) for row in elders}
+            rows = [row for row in rows if (row.topic, row.key) in keys and row.pk < elders[-1].pk]
+        return _in_key_order([*elders, *rows])
 
     def _bury_expired(self, rows: Iterable[OutboxMessage]) -> int:
         expired = [row for row in rows if row.is_expired]
