@@ -1,6 +1,7 @@
 """Every block of the manual runs, and every link leads somewhere."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from tests.docs.pages import DOCS, PAGES, ROOT, TUTORIAL, examples, languages, n
 
 def _param(page: Path) -> Any:
     # SQL differs between databases; Python on these pages does not.
-    return pytest.param(page, id=name_of(page), marks=() if "sql" in languages(page) else pytest.mark.once)
+    marks = [] if "sql" in languages(page) else [pytest.mark.once]
+    if "manage.py dlq_schedule" in page.read_text():
+        marks.append(pytest.mark.skipif(not find_spec("django_celery_beat"), reason="needs django-celery-beat"))
+    return pytest.param(page, id=name_of(page), marks=marks)
 
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
