@@ -94,6 +94,8 @@ def _check_together() -> Iterator[CheckMessage]:
 @register("django_dlq")
 def check_handlers(**_: Any) -> list[CheckMessage]:
     """Check that the handlers' brokers exist."""
+    if not isinstance(conf.DLQ_BROKERS, Mapping):
+        return []  # E001 says so
     return [
         Error(
             f"{handler.name} consumes from the broker {handler.broker!r}, which DLQ_BROKERS does not have.",

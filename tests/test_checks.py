@@ -126,7 +126,8 @@ def test_the_inbox_must_remember_for_longer_than_letters_can_be_restored(setting
     assert found() == ["E041"]
 
 
-def test_several_mistakes_are_all_found_at_once(settings):
+def test_several_mistakes_are_all_found_at_once(settings, registry):
+    inbox.handler("orders", group="shipping")(print)
     settings.DLQ_RELAY_BATCH = 0
     settings.DLQ_RELAY_LEASE = 5
     settings.DLQ_BROKERS = None

@@ -153,6 +153,13 @@ class TestPriority:
 
         assert bodies(broker.sent) == ["urgent", "first"]
 
+    def test_messages_without_a_key_keep_their_places_among_keys(self, relay, broker):
+        for body, key, priority in [("a", None, 0), ("b", "7", 0), ("c", None, 1), ("d", "7", 2), ("e", None, 2)]:
+            outbox.publish("orders", body, key=key, priority=priority)
+        relay.run_once()
+
+        assert bodies(broker.sent) == ["b", "d", "e", "c", "a"]
+
     def test_elders_that_are_not_due_are_not_waited_for(self, relay, broker):
         outbox.publish("orders", "later", key="7", delay=timedelta(hours=1))
         outbox.publish("orders", "urgent", key="7", priority=1)
