@@ -215,7 +215,7 @@ def _header(pair: object) -> tuple[str, bytes | None]:
     name, value = pair
     if not name or not is_text(name):
         raise InvalidMessage(f"a header's name is non-empty text, not {name!r}")
-    if name.lower() in RESERVED:
+    if name in RESERVED:  # by the letter, as Kafka compares names: a foreign "ID" is not ours
         raise InvalidMessage(f"the header {name!r} is set by django_dlq itself; choose another name")
     if value is None or isinstance(value, bytes):
         return name, value

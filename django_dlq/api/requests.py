@@ -93,7 +93,7 @@ class Edit(StrictSerializer):
         """Give a pair that comes back as it was shown its exact bytes, and leave out those that are set anew."""
         letter: DeadLetter = self.context["letter"]
         shown = {(name, None if value is None else readable(value)): value for name, value in letter.headers}
-        own = {(name, value) for name, value in shown if name.lower() in RESERVED}
+        own = {(name, value) for name, value in shown if name in RESERVED}
         try:
             return encode_headers(
                 (name, shown.get((name, value), value)) for name, value in pairs if (name, value) not in own

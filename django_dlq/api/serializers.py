@@ -191,5 +191,5 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
         return [str(pk) for pk in letter.corrected_by.order_by("pk").values_list("pk", flat=True)]
 
     def _pairs(self, letter: DeadLetter, *, system: bool) -> list[list[str | None]]:
-        headers = tuple((name, value) for name, value in letter.headers if (name.lower() in RESERVED) is system)
+        headers = tuple((name, value) for name, value in letter.headers if (name in RESERVED) is system)
         return [list(pair) for pair in describe_headers(headers, masked=self.context["masked"])]

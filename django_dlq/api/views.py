@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.db import router
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Left
 from django.http import Http404
@@ -13,7 +12,6 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -78,10 +76,8 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
             check_parameters(request, self.parameters.get(self.action, ()))
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Return the rows; those to act on from the database that is written to, since a replica may lag."""
+        """Return the rows."""
         rows: QuerySet[Any] = self.model._default_manager.all()
-        if self.request is not None and self.request.method not in SAFE_METHODS:
-            rows = rows.using(router.db_for_write(self.model))
         return rows.defer("body", "headers", "raw_key") if self.action == "list" else rows
 
     def get_exception_handler(self) -> Any:

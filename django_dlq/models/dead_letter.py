@@ -109,6 +109,7 @@ class DeadLetter(StoredMessage):
         verbose_name_plural = _("dead letters")
         indexes = [
             models.Index(fields=["state", "next_attempt_at"], name="dlq_letter_due"),
+            models.Index(fields=["state", "-last_failed_at"], name="dlq_letter_newest"),
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),
             models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),

@@ -89,7 +89,7 @@ def test_a_reason_is_required(root: APIClient, letter: DeadLetter, verb: str, re
         ({"headers": [["a", "b"], ["c", {}]]}, "headers.1.1"),
         ({"headers": [[None, "b"]]}, "headers"),
         ({"headers": [["", "b"]]}, "headers"),
-        ({"headers": [["ID", "other"]]}, "headers"),
+        ({"headers": [["dlq-tag", "other"]]}, "headers"),
         ({"headers": [["id", "other"]]}, "headers"),
         ({"topic": "elsewhere"}, "topic"),
         ({"Body": {}}, "Body"),

@@ -10,7 +10,12 @@ class Chromium(Service):
     """Have Debian's Chromium on the machine; nothing keeps running."""
 
     name = "chromium"
-    packages = {"chromium": "/usr/bin/chromium", "chromium-driver": "/usr/bin/chromedriver"}
+    packages = {
+        "chromium": "/usr/bin/chromium",
+        "chromium-driver": "/usr/bin/chromedriver",
+        # Names in the pictures are Chinese too, and would be boxes.
+        "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
+    }
     address = "/usr/bin/chromium"
 
     def version(self) -> str | None:
