@@ -192,8 +192,13 @@ class BrokerConformance:
         first = bench.join()
         received = bench.receive(first, 20)
         second, again = bench.join(), list[Record]()
-        # Both must poll, since the first lets go of a partition only when it does.
-        until(lambda: bool(again), doing=lambda: (poll(first, 0.2), again.extend(poll(second, 0.2))))
+
+        def poll_both() -> None:
+            # The first lets go of a partition only when it polls.
+            poll(first, 0.2)
+            again.extend(poll(second, 0.2))
+
+        until(lambda: bool(again), doing=poll_both)
         first.commit(received)
         first.close()
         second.close()
