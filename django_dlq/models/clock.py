@@ -20,6 +20,11 @@ class DatabaseNow(Now):
         """Write it in UTC, with microseconds."""
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Write it with six digits, as SQLite's texts of moments have them: what is due now is due at once."""
+        template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'NOW')"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
 
 def in_future(delay: timedelta) -> "ExpressionWrapper[CombinedExpression]":
     """Return the expression for the database's time after a delay."""

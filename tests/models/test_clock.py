@@ -36,6 +36,12 @@ def test_the_clock_moves_on_inside_a_transaction():
     assert second > first
 
 
+def test_what_is_due_now_is_due_at_once():
+    for _ in range(50):
+        outbox.publish("now", "", delay=timedelta(0))
+        assert OutboxMessage.objects.due().count() == OutboxMessage.objects.count()
+
+
 def test_due_times_do_not_shift_with_the_sessions_time_zone(far_away):
     outbox.publish("soon", "", delay=timedelta(hours=1))
     outbox.publish("now", "", delay=timedelta(0))
