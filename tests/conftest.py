@@ -14,10 +14,11 @@ pytest_plugins = ["django_dlq.testing.pytest_plugin"]
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry() -> Iterator[Registry]:
     """Give the process's registry, empty, and put back afterwards what was in it."""
-    monkeypatch.setattr(handlers, "handlers", [])
-    return handlers
+    before, handlers.handlers = handlers.handlers, []
+    yield handlers
+    handlers.handlers = before
 
 
 @pytest.fixture

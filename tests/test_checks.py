@@ -52,7 +52,7 @@ PICKY = f"{__name__}.Picky"
         ({"default": {"BACKEND": scripted_broker.PATH, "OPTIONS": None}}, ["E006"]),
         ({"default": {"BACKEND": PICKY}}, ["E199"]),
         ({"default": {"BACKEND": PICKY, "OPTIONS": {"a": 1}}}, []),
-        ({"default": {"BACKEND": scripted_broker.PATH}, "b": {}, 3: {"BACKEND": "x.y"}}, ["E002", "E004"]),
+        ({"default": {"BACKEND": scripted_broker.PATH}, "b": {}, 3: {"BACKEND": "nowhere.Broker"}}, ["E002", "E004"]),
     ],
 )
 def test_every_mistake_in_the_brokers_has_its_id(settings, registry, value, ids):
