@@ -10,11 +10,14 @@ pytest.register_assert_rewrite("tests.scenarios.load", "tests.scenarios.stage")
 from tests.scenarios.stage import Stage  # noqa: E402  # after the line above, which makes its assertions speak
 
 # Where a scenario makes no sense there is nothing to collect, and so nothing to skip.
-collect_ignore = []
-if not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    collect_ignore += ["test_kafka_outage.py", "test_postgresql_restart.py", "test_real_input.py"]
-if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    collect_ignore += ["test_broken_connection.py"]
+ON_POSTGRESQL = ["test_kafka_outage.py", "test_postgresql_restart.py", "test_real_input.py"]
+ON_MARIADB = ["test_mariadb_restart.py"]
+ON_SERVERS = ["test_broken_connection.py"]
+collect_ignore = {
+    "postgresql": ON_MARIADB,
+    "mysql": ON_POSTGRESQL,
+    "sqlite3": [*ON_POSTGRESQL, *ON_MARIADB, *ON_SERVERS],
+}[settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]]
 
 MakeStage = Callable[..., Stage]
 

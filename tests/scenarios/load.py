@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from django_dlq.models import DeadLetter
 from tests.scenarios.stage import Stage, once_each, order_of
+from tests.services.service import Server
 from tests.shop.models import Box, Order
 
 KEYS = 20
@@ -39,6 +40,25 @@ def _take_orders(stage: Stage, closing: threading.Event) -> None:
         if closing.wait(SECONDS_BETWEEN_ORDERS):
             break
     connection.close()
+
+
+def restart_under_load(stage: Stage, server: Server) -> None:
+    """Restart the database, cut its power, and restart it again, while orders come in; nothing else is helped along."""
+    with stage.running("dlq_relay", "dlq_consume"):
+        with load(stage):
+            for end in (server.stop, server.kill, server.stop):
+                pack_a_hundred(stage)
+                end()
+                server.start()
+                connection.close()
+            pack_a_hundred(stage)
+        stage.until(lambda: stage.outbox_is_empty() and stage.is_consumed())
+
+
+def pack_a_hundred(stage: Stage) -> None:
+    """Wait until a hundred more orders are packed."""
+    before = stage.boxes()
+    stage.until(lambda: stage.boxes() > before + 100)
 
 
 def assert_all_is_well(stage: Stage) -> None:

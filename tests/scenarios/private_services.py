@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
 
 from tests.services.kafka import KAFKA, Kafka
 from tests.services.service import Server
@@ -34,6 +36,20 @@ def private(kind: type[AnyServer]) -> Iterator[AnyServer]:
     finally:
         server.kill()
         shutil.rmtree(directory)
+
+
+@contextmanager
+def private_database(kind: type[AnyServer], *, user: str) -> Iterator[AnyServer]:
+    """Put the default connection, and so the processes of a stage, on a server that the test may restart."""
+    with private(kind) as server, pytest.MonkeyPatch.context() as patches:
+        connection.close()
+        for name, value in {"NAME": "dlq", "USER": user, "HOST": server.host, "PORT": server.port}.items():
+            patches.setitem(connection.settings_dict, name, value)
+        try:
+            call_command("migrate", run_syncdb=True, verbosity=0)
+            yield server
+        finally:
+            connection.close()
 
 
 def _free_port() -> int:

@@ -4,10 +4,18 @@ import json
 import os
 from datetime import timedelta
 
-from tests.settings import *  # noqa: F403  # the same project, on another broker
-from tests.settings import DATABASES, INSTALLED_APPS
+from tests.settings import DATABASES, SECRET_KEY, USE_TZ
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.scenarios"]
+__all__ = ["SECRET_KEY", "USE_TZ"]
+
+# No more than these processes need: dozens of them are started.
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django_dlq",
+    "tests.shop",
+    "tests.scenarios",
+]
 DATABASES["default"] |= json.loads(os.environ["SCENARIO_DATABASE"])
 
 DLQ_BROKERS = {

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.scenarios.conftest import MakeStage
-from tests.scenarios.load import assert_all_is_well, load
+from tests.scenarios.load import assert_all_is_well, load, pack_a_hundred
 from tests.scenarios.private_services import private
 from tests.services.kafka import Kafka
 
@@ -19,11 +19,10 @@ def test_thirty_seconds_without_kafka_cost_only_time(kafka: str, make_stage: Mak
         stage = make_stage(broker.url)
         with stage.running("dlq_relay", "dlq_consume"):
             with load(stage):
-                stage.until(lambda: stage.boxes() > 100)
+                pack_a_hundred(stage)
                 broker.stop()
                 time.sleep(OUTAGE)  # nothing is awaited here: it is the outage
                 broker.start()
-                seen = stage.boxes()
-                stage.until(lambda: stage.boxes() > seen + 100)
+                pack_a_hundred(stage)
             stage.until(lambda: stage.outbox_is_empty() and stage.is_consumed())
         assert_all_is_well(stage)
