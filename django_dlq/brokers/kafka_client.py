@@ -1,6 +1,7 @@
 """What Kafka's producer and consumer have in common: the driver, its log, and care about fork."""
 
 import ctypes
+import gc
 import logging
 import os
 import time
@@ -88,6 +89,8 @@ def _leave_clients_to_parent() -> None:
     for place in _clients:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(place.driver))
         place.driver = None
+    # The same holds for clients that nobody has any more and that wait in a cycle for the garbage collector.
+    gc.freeze()
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -81,23 +82,32 @@ def bodies(records: Iterable[Record]) -> list[bytes | None]:
     return sorted((record.body for record in records), key=lambda body: body or b"")
 
 
-def succeeds_in_child(action: Callable[[], bool]) -> bool:
-    """Fork, and return whether the action is true in the child."""
+def failure_in_child(action: Callable[[], object]) -> str:
+    """Fork, and return as text what the action returned or raised in the child; nothing if it returned None."""
+    reader, writer = os.pipe()
     with warnings.catch_warnings():
         # Python warns of forking with threads around: whether a broker bears that is what is to be seen.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        _end_child(action)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        _end_child(action, writer)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        failure = told.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return failure or (f"the child ended with status {status}" if status else "")
 
 
-def _end_child(action: Callable[[], bool]) -> None:
+def _end_child(action: Callable[[], object], writer: int) -> None:
     status = 1
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(int(SECONDS))
-        status = 0 if action() else 1
+        failure = action()
+        os.write(writer, b"" if failure is None else repr(failure).encode())
+        status = 0
+    except BaseException:  # noqa: BLE001  # the parent is told of whatever it was
+        os.write(writer, traceback.format_exc().encode())
     finally:
         os._exit(status)
 
