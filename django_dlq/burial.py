@@ -41,7 +41,9 @@ def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
         replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
         letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
         if letter is None:
-            letter = _new_letter(failure, delay=None, source=Source.RELAY, **row.message_columns())
+            # With its group: if it was a replay whose letter was settled meanwhile, others must not get the next.
+            columns = row.message_columns() | {"source": Source.RELAY, "group": row.group}
+            letter = _new_letter(failure, delay=None, **columns)
         else:
             _write_failure(letter, failure, delay=None)
         OutboxMessage.objects.filter(pk=row.pk).delete()
@@ -80,8 +82,8 @@ def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
 
 
 def resolve_replays(letter_ids: Iterable[int]) -> None:
-    """Settle the letters of the relay whose replays the broker has taken; those of a group wait for their handler."""
-    _resolve(DeadLetter.objects.filter(pk__in=letter_ids, group=""), Source.RELAY)
+    """Settle the relay's letters whose replays the broker has taken; those of a consumer wait for their handler."""
+    _resolve(DeadLetter.objects.filter(pk__in=letter_ids, source=Source.RELAY), Source.RELAY)
 
 
 def resolve_replay_of(message: ReceivedMessage, letter_id: int) -> None:

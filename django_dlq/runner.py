@@ -61,7 +61,8 @@ class Loop:
         try:
             done = self.machine.run_once()
         except BrokerUnavailable as error:
-            signals.tell(signals.broker_unavailable, type(self.machine), broker="", error=error)
+            broker = getattr(self.machine, "broker", "")
+            signals.tell(signals.broker_unavailable, type(self.machine), broker=broker, error=error)
             self._pause_for_trouble()
         except (OperationalError, InterfaceError) as error:
             signals.tell(signals.database_unavailable, type(self.machine), error=error)

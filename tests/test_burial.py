@@ -187,6 +187,19 @@ class TestUnsent:
         assert timeline(letter) == [(Kind.REPLAYED, "ana"), (Kind.FAILED, letter.source)]
         assert not OutboxMessage.objects.exists()
 
+    def test_a_replay_keeps_its_group_if_its_letter_was_settled_meanwhile(self):
+        letter = consumer_letter()
+        row = deadletters.replay(letter, actor="ann")
+        deadletters.restore(letter, actor="ben")
+        unsent = burial.bury_unsent(row, failure())
+        assert (unsent.source, unsent.group) == (Source.RELAY, "shipping")
+
+        again = deadletters.replay(unsent, actor="ann")
+        assert ("dlq-group", b"shipping") in again.record().headers
+        burial.resolve_replays([unsent.pk])
+        unsent.refresh_from_db()
+        assert unsent.state == State.RESOLVED
+
     def test_nothing_is_lost_if_the_letter_was_settled_meanwhile(self):
         letter = relay_letter()
         row = deadletters.replay(letter, actor="ana")

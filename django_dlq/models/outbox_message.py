@@ -57,10 +57,17 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         return self.order_by("-priority", "id")
 
     def elders_of(self, rows: Collection["OutboxMessage"]) -> Self:
-        """Due messages of the same keys that were published before one of these with a lower priority."""
+        """Due messages of the same keys that were published before one of these with a lower priority.
+
+        One condition for each topic, not for each row, which SQLite would find too deep: so there may be a few more,
+        of these keys too, that were published a little later.
+        """
         elders = Q(pk__in=[])
-        for row in rows:
-            elders |= Q(topic=row.topic, key=row.key, priority__lt=row.priority, pk__lt=row.pk)
+        for topic in {row.topic for row in rows}:
+            urgent = [row for row in rows if row.topic == topic]
+            lower, earlier = max(row.priority for row in urgent), max(row.pk for row in urgent)
+            keys = {row.key for row in urgent}
+            elders |= Q(topic=topic, key__in=keys, priority__lt=lower, pk__lt=earlier)
         return self.due().filter(elders)
 
     def with_expiry(self) -> Self:

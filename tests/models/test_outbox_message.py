@@ -46,7 +46,7 @@ def test_elders_are_the_earlier_less_urgent_messages_of_the_same_key():
 
 def test_a_batch_of_urgent_messages_has_elders_too():
     elder = outbox.publish("orders", "", key="0")
-    urgent = outbox.publish_many([Message("orders", "", key=str(n), priority=1) for n in range(500)])
+    urgent = outbox.publish_many([Message("orders", "", key=str(n), priority=1) for n in range(2000)])
 
     assert [row.pk for row in OutboxMessage.objects.elders_of(urgent)] == [elder.pk]
 

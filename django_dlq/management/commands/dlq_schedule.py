@@ -72,7 +72,7 @@ class Command(BaseCommand):
                 self._write(tasks, entry, options[f"{entry.machine}_every"])
 
     def _remove(self, tasks: Any, wanted: Collection[str]) -> None:
-        for task in tasks.filter(name__startswith=PREFIX, task__startswith=TASKS):
+        for task in tasks.filter(name__startswith=PREFIX, task__startswith=TASKS).order_by("pk"):
             if _is_own(task) and task.name not in wanted:
                 task.delete()
                 self.stdout.write(f"removed  {task.name}")
