@@ -16,6 +16,8 @@ INSTALLED_APPS = [
     "tests.shop",
     "tests.scenarios",
 ]
+if "SCENARIO_CELERY" in os.environ:
+    INSTALLED_APPS.append("django_celery_beat")
 DATABASES["default"] |= json.loads(os.environ["SCENARIO_DATABASE"])
 
 DLQ_BROKERS = {
