@@ -75,6 +75,9 @@ DLQ_BROKERS = {
         "OPTIONS": {"bootstrap.servers": os.environ.get("KAFKA") or "127.0.0.1:9092"},
     }
 }
+# A relay that was killed is missed after ten seconds, not thirty: somebody is watching.
+DLQ_RELAY_LEASE = timedelta(seconds=10)
+DLQ_PUBLISH_TIMEOUT = timedelta(seconds=5)
 DLQ_RETRY_DELAYS = [timedelta(seconds=float(step)) for step in os.environ.get("DEMO_LADDER", "2 5 10").split()]
 """A ladder for watching: a message that fails is dead after four attempts, 17 seconds after the first one."""
 
