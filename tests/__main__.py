@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - a command line program
 """Run the suite once per database that is there.
 
-With DLQ_REQUIRE_SERVICES=1 a service that is not there, or any skipped test, is a failure.
+With DLQ_REQUIRE_SERVICES=1 a service that is not there, any skipped test, and too little coverage are failures.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from tests.services import CHROMIUM, KAFKA, MARIADB, POSTGRESQL
 ROOT = Path(__file__).resolve().parents[1]
 DATABASES = ("sqlite", "postgresql", "mariadb")
 NO_TESTS_COLLECTED = 5
+LEAST_COVERED = 98  # per cent of lines and branches
 CONNECT = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
 
 
@@ -128,7 +129,11 @@ def report_coverage(environment: Mapping[str, str]) -> bool:
     combine = [*coverage, "combine", "-q", "--data-file=.coverage", gathered]
     if subprocess.run(combine, cwd=ROOT, check=False).returncode:
         return False
-    return subprocess.run([*coverage, "report", "--data-file=.coverage"], cwd=ROOT, check=False).returncode == 0
+    report = [*coverage, "report", "--data-file=.coverage"]
+    if os.environ.get("DLQ_REQUIRE_SERVICES") == "1":
+        # Only with every service there can every line be reached.
+        report.append(f"--fail-under={LEAST_COVERED}")
+    return subprocess.run(report, cwd=ROOT, check=False).returncode == 0
 
 
 def conclude(rounds: Sequence[Round], absent: Sequence[str], *, is_covered: bool) -> int:
