@@ -56,6 +56,7 @@ class Relay:
             done = self._bury_expired(rows)
             live = [row for row in rows if not row.is_expired]
             for alias in dict.fromkeys(row.broker for row in live):
+                self._expect_lease()  # the broker before may have used up much of it
                 done += self._send(alias, [row for row in live if row.broker == alias])
             return done
         except LeaseLost:
@@ -157,6 +158,11 @@ class Relay:
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
             self._fence()
             burial.bury_unsent(row, Failure.of(error, "relay", row.topic))
+
+    def _expect_lease(self) -> None:
+        """Raise LeaseLost unless the lease lasts for another send."""
+        if not (self._is_fresh() or self._keep()):
+            raise LeaseLost("the lease has passed to another relay")
 
     def _fence(self) -> None:
         """Raise LeaseLost unless the lease is this relay's; in the transaction, so that it stays so until commit."""

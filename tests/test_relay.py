@@ -259,6 +259,24 @@ class TestLease:
         broker.during_send = lambda: None
         assert relay.run_once() == 1
 
+    def test_a_slow_broker_does_not_let_the_relay_send_to_the_next_without_its_lease(self, settings, monkeypatch):
+        settings.DLQ_BROKERS = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("slow", "next")}
+        relay, heir = Relay(), Relay()
+        for alias in ("slow", "next"):
+            outbox.publish("orders", alias, broker=alias)
+        clock = time.monotonic()
+
+        def take_long():
+            monkeypatch.setattr(time, "monotonic", lambda: clock + 3600)
+            run_out()
+            heir.has_lease()
+
+        brokers["slow"].outage = BrokerUnavailable("too slow")
+        brokers["slow"].during_send = take_long
+        assert relay.run_once() == 0
+        assert brokers["next"].sent == []
+        assert waiting() == ["slow", "next"]
+
     def test_it_is_given_back_at_the_end(self, relay, broker):
         relay.run_once()
         relay.close()
