@@ -150,7 +150,7 @@ class Reader:
             # exec, so that Ctrl-C reaches the program; a terminal's input stays open.
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {typed}"],
-                cwd=self.directory, env=self.environment, start_new_session=True,
+                cwd=self.directory, env=self.environment, start_new_session=True, preexec_fn=_hear_ctrl_c,  # noqa: PLW1509
                 stdin=subprocess.PIPE, stdout=said, stderr=said,
             )  # fmt: skip
         terminal = self.terminals[command] = Terminal(process=process, log=log)
@@ -162,3 +162,8 @@ class Reader:
             self._waits(self._is_served)
         else:
             self._waits(lambda: terminal.says(output))
+
+
+def _hear_ctrl_c() -> None:
+    # A shell that runs the tests in the background has them ignore SIGINT, and whatever they start would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
