@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Self
 
-from django.db import connections, models, router
+from django.db import connections, models
 from django.db.models.constants import OnConflict
 from django.utils.translation import gettext_lazy as _
 
@@ -23,7 +23,7 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
-        connection = connections[self._alias()]
+        connection = connections[self.db]
         columns = ("group", "message_key", "message_id", "topic")
         fields = [self.model._meta.get_field(name) for name in columns]
         names = ", ".join(connection.ops.quote_name(name) for name in columns)
@@ -34,10 +34,6 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         with connection.cursor() as cursor:
             cursor.execute(f"{statement} {table} ({names}) VALUES (%s, %s, %s, %s) {suffix}", values)
             return bool(cursor.rowcount)
-
-    def _alias(self) -> str:
-        chosen: str | None = getattr(self, "_db", None)
-        return chosen or router.db_for_write(self.model)
 
     def older_than(self, age: timedelta) -> Self:
         """Messages handled longer ago than this, by the database's clock."""

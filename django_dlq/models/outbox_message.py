@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Self
 
-from django.db import connections, models, router
+from django.db import connections, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -34,7 +34,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
         Not promised: Django's signals pre_save and post_save.
         """
-        using: str = getattr(self, "_db", None) or router.db_for_write(self.model)
+        using = self.db
         if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):
             for start in range(0, len(rows), ROWS_PER_INSERT):
                 part = rows[start : start + ROWS_PER_INSERT]
@@ -76,7 +76,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 
     def complete(self, confirmed: Sequence[Confirmed]) -> None:
         """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
-        using: str = getattr(self, "_db", None) or router.db_for_write(self.model)
+        using = self.db
         places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
         keeps_history = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
         if connections[using].vendor == "postgresql":

@@ -99,7 +99,7 @@ def test_a_member_that_was_too_slow_gets_its_records_again(bench: Bench) -> None
     bench.broker.options["max.poll.interval.ms"] = 1600
     member = bench.join()
     bench.receive(member, 1)
-    time.sleep(3)
+    time.sleep(3)  # nothing is awaited here: it is the slowness
     assert bodies(bench.receive(member, 1)) == [b"x"]
 
 
