@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
+from zlib import crc32
 
 from django.core.serializers.json import DjangoJSONEncoder
 
@@ -27,6 +28,9 @@ RESERVED = frozenset({ID, MESSAGE_KEY, TAG, EXPIRES, GROUP, LETTER})
 
 IDENTITY_LENGTH = 255
 """Most characters of a message_id, message_key, topic or tag: what an indexed column holds on every database."""
+
+LANES = 64
+"""How many shares the outbox has, at most one relay each. Constant for good: rows carry the number of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,11 @@ def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str 
 def new_message_id() -> str:
     """Return a fresh identity: a random UUID (version 4, RFC 9562)."""
     return str(uuid.uuid4())
+
+
+def lane_of(key: bytes) -> int:
+    """Return the lane of a key, 0 to 63: the same on every machine and in every release (CRC-32, as in RFC 1952)."""
+    return crc32(key) % LANES
 
 
 def readable(data: bytes) -> str:

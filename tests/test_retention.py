@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
@@ -18,10 +19,12 @@ from tests.letters import consumer_letter
 
 pytestmark = pytest.mark.django_db
 
+numbers = count(1)
+
 
 def published(days):
     return PublishedMessage.objects.create(
-        outbox_id=1, created_at=in_future(timedelta()), published_at=in_future(-timedelta(days=days))
+        outbox_id=next(numbers), created_at=in_future(timedelta()), published_at=in_future(-timedelta(days=days))
     )
 
 

@@ -11,9 +11,9 @@ from django_dlq.api.problems import InvalidParameter
 
 
 class NewestFirst(CursorPagination):
-    """Go by id, the highest first: `?cursor=` comes from `next` and `previous`, `?page_size=` is up to 200."""
+    """Go by primary key, the highest first: `?cursor=` comes from `next` and `previous`, `?page_size=` is up to 200."""
 
-    ordering = "-id"
+    ordering = "-pk"
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200

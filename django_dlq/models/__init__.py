@@ -1,25 +1,32 @@
 """The rows. QuerySets are the vocabulary; rows own their transitions."""
 
+from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.inbox_message import InboxMessage
 from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.pause import Pause, Scope
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
+from django_dlq.models.relay_process import RelayProcess
 from django_dlq.models.stored_message import StoredMessage, key_columns
 
 __all__ = [
     "TRANSITIONS",
     "Actor",
+    "BrokerOutage",
     "DatabaseNow",
     "DeadLetter",
     "DeadLetterEvent",
     "InboxMessage",
     "Kind",
     "OutboxMessage",
+    "Pause",
     "PublishedMessage",
     "RelayLane",
+    "RelayProcess",
+    "Scope",
     "Source",
     "State",
     "StoredMessage",

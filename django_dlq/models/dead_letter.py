@@ -12,6 +12,7 @@ from django_dlq.exceptions import IllegalTransition
 from django_dlq.message import RESERVED, Headers
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
 
@@ -84,6 +85,8 @@ class DeadLetter(StoredMessage):
     fingerprint = models.CharField(_("fingerprint"), max_length=32)
     release = models.CharField(_("release"), max_length=255, blank=True, default="")
 
+    # While the letter is open, later messages of its topic and key wait in the outbox (DLQ_HOLD_TOPICS).
+    holds_key = models.BooleanField(_("holds its key"), default=False, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     replays = models.PositiveIntegerField(_("replays"), default=0)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
@@ -113,6 +116,7 @@ class DeadLetter(StoredMessage):
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),
             models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),
+            PartialIndex(fields=["holds_key"], where=Q(holds_key=True), name="dlq_letter_holds_key"),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import connections, models
 from django.db.models import Q
@@ -13,6 +13,7 @@ from django_dlq.conf import conf
 from django_dlq.message import Record
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.stored_message import StoredMessage
@@ -35,6 +36,8 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         Not promised: Django's signals pre_save and post_save.
         """
         using = self.db
+        for row in rows:
+            row.choose_lane()
         if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):
             for start in range(0, len(rows), ROWS_PER_INSERT):
                 part = rows[start : start + ROWS_PER_INSERT]
@@ -94,6 +97,8 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
 class OutboxMessage(StoredMessage):
     """One message to send. Rows are inserted and deleted, never updated, so Debezium can read the table too."""
 
+    # Which relay sends it: see RelayLane.
+    lane = models.SmallIntegerField(_("lane"), default=0, editable=False)
     # The higher number is sent first, except inside one key.
     priority = models.SmallIntegerField(_("priority"), default=0)
     due_at = models.DateTimeField(_("due at"), null=True, blank=True)
@@ -111,7 +116,11 @@ class OutboxMessage(StoredMessage):
     class Meta:
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
-        indexes = [models.Index(fields=["-priority", "id"], name="dlq_outbox_order")]
+        # The relay reads along the primary key; what is urgent or delayed is rare, and has small indexes of its own.
+        indexes = [
+            PartialIndex(fields=["-priority", "id"], where=Q(priority__gt=0), name="dlq_outbox_urgent"),
+            PartialIndex(fields=["due_at"], where=Q(due_at__isnull=False), name="dlq_outbox_delayed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.message_key}"
@@ -126,6 +135,16 @@ class OutboxMessage(StoredMessage):
         for name in COMPUTED:
             if hasattr(self.__dict__.get(name), "resolve_expression"):
                 del self.__dict__[name]
+
+    def choose_lane(self) -> None:
+        """Set the lane that the key has for good; a message without a key has that of its id."""
+        key = self.key_bytes
+        self.lane = wire.lane_of(self.message_id.encode() if key is None else key)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the row, in its lane."""
+        self.choose_lane()
+        super().save(*args, **kwargs)
 
     def record(self) -> Record:
         """Return the message as it will travel: the publisher's headers, then this app's own."""

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.indexes import RecencyIndex
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
 
@@ -22,7 +23,8 @@ class PublishedQuerySet(models.QuerySet["PublishedMessage"]):
 class PublishedMessage(StoredMessage):
     """One message that was sent, and where it lies in the broker."""
 
-    outbox_id = models.BigIntegerField(_("outbox id"))
+    # One index less to fill; and since it grows with time, a table partitioned by ranges of it drops its oldest part.
+    outbox_id = models.BigIntegerField(_("outbox id"), primary_key=True)
     priority = models.SmallIntegerField(_("priority"), default=0)
     letter_id = models.BigIntegerField(_("dead letter"), null=True, blank=True)
     group = models.CharField(_("group"), max_length=100, blank=True, default="")
@@ -38,7 +40,7 @@ class PublishedMessage(StoredMessage):
         verbose_name_plural = _("published messages")
         indexes = [
             models.Index(fields=["message_key"], name="dlq_published_key"),
-            models.Index(fields=["published_at"], name="dlq_published_at"),
+            RecencyIndex(fields=["published_at"], name="dlq_published_at"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,41 @@
+"""Which relay cannot reach which broker, since when, and why."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.primary import PrimaryManager
+from django_dlq.models.relay_process import RelayProcess
+
+
+class BrokerOutageManager(PrimaryManager["BrokerOutage"]):
+    """Say that a broker is out of reach, and that it is back."""
+
+    def begin(self, owner: str, broker: str, reason: str) -> None:
+        """Note that a relay cannot reach a broker; the moment is that of the first time since it last could."""
+        self.update_or_create(relay_id=owner, broker=broker, defaults={"reason": reason})
+
+    def end(self, owner: str, broker: str) -> None:
+        """Note that a relay has reached a broker again."""
+        self.filter(relay_id=owner, broker=broker).delete()
+
+
+class BrokerOutage(models.Model):
+    """A broker that one relay cannot reach. The row goes when it can, or when the relay is gone."""
+
+    relay = models.ForeignKey(
+        RelayProcess, on_delete=models.CASCADE, related_name="outages", verbose_name=_("relay"), db_constraint=False
+    )
+    broker = models.CharField(_("broker"), max_length=100)
+    since = models.DateTimeField(_("unreachable since"), db_default=DatabaseNow())
+    reason = models.TextField(_("reason"), blank=True, default="")
+
+    objects = BrokerOutageManager()
+
+    class Meta:
+        verbose_name = _("broker outage")
+        verbose_name_plural = _("broker outages")
+        constraints = [models.UniqueConstraint(fields=["relay", "broker"], name="dlq_outage_once")]
+
+    def __str__(self) -> str:
+        return f"{self.broker} ({self.relay_id})"
