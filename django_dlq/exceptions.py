@@ -9,7 +9,8 @@
     ├── UnreadableBody               also a ValueError; raised by message.json() and .text()
     ├── BrokerError
     │   ├── BrokerUnavailable        costs time, never an attempt
-    │   └── MessageRefused           the message's own fault
+    │   ├── MessageRefused           the message's own fault
+    │   └── HeldBack                 the fault of an earlier message of its key
     ├── LeaseLost                    another relay has taken over
     ├── HandlerDecision              raised by a handler to say what shall happen
     │   ├── RetryLater
@@ -89,6 +90,12 @@ class MessageRefused(BrokerError):
     """The broker will not take this message, however often it is offered."""
 
     code = "message_refused"
+
+
+class HeldBack(BrokerError):
+    """It was not sent, since an earlier message of its key was refused; nothing is known against it."""
+
+    code = "held_back"
 
 
 class LeaseLost(DlqError):

@@ -43,6 +43,7 @@ CODES = {
     "BrokerError": "broker_error",
     "BrokerUnavailable": "broker_unavailable",
     "MessageRefused": "message_refused",
+    "HeldBack": "held_back",
     "LeaseLost": "lease_lost",
     "HandlerDecision": "handler_decision",
     "RetryLater": "retry_later",

@@ -70,9 +70,12 @@ class Broker(ABC):
         """Send records and return one receipt for each, in their order, within `timeout` seconds.
 
         A receipt without an error means that the broker has confirmed the record as durably stored. Its error is
-        BrokerUnavailable if the record may be sent again later, MessageRefused if that is useless. After this returns,
-        nothing is left queued in the client: what is unconfirmed will not be sent behind the caller's back.
-        Records of one key are stored in the order given, and none is stored after one of its key was unavailable.
+        BrokerUnavailable if the record may be sent again later, MessageRefused if that is useless, and HeldBack if it
+        was not sent because an earlier record of its topic and key was refused in this call: then the caller decides
+        whether it goes without that one. After this returns, nothing is left queued in the client: what is unconfirmed
+        will not be sent behind the caller's back.
+        Records of one topic and key are stored in the order given, and none is stored after one of them was refused or
+        unavailable. Records without a key wait for nobody.
         Not promised: that an unavailable record was not stored.
         """
 
