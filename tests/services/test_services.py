@@ -3,22 +3,28 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
+import psycopg
 import pytest
 
-from tests.services import KAFKA, kafka_wire, process
+from tests.services import FAKETIME, KAFKA, PGBOUNCER, POSTGRESQL, kafka_wire, process
 from tests.services.kafka import Kafka, console_consumer, console_producer
 from tests.services.mariadb import Mariadb
+from tests.services.pgbouncer import Pgbouncer
 from tests.services.postgresql import Postgresql
 from tests.services.service import Server
 
 pytestmark = pytest.mark.once
 
 needs_kafka = pytest.mark.skipif("DLQ_TEST_KAFKA" not in os.environ, reason="Kafka does not answer: make services")
-SERVERS = [Postgresql, Mariadb, Kafka]
+SERVERS = [Postgresql, Pgbouncer, Mariadb, Kafka]
 
 
 def at_port(server: type[Server], port: int, monkeypatch: pytest.MonkeyPatch) -> Server:
@@ -83,6 +89,28 @@ def test_spawned_process_is_recognised_and_ended(tmp_path: Path) -> None:
     assert os.getsid(pid) != os.getsid(0)
     process.send(pid, signal.SIGKILL)
     assert process.wait_for(lambda: process.running_pid(pid_file, marker=str(tmp_path)) is None, seconds=10)
+
+
+@pytest.mark.skipif(not PGBOUNCER.version() or not POSTGRESQL.version(), reason="no PgBouncer: make services")
+def test_pgbouncer_gives_one_session_to_two_clients_in_turn() -> None:
+    url = PGBOUNCER.url.replace("postgres:", "postgresql:")
+    with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
+        sessions = [client.execute("SELECT pg_backend_pid()").fetchone() for client in (one, other, one)]
+    assert len(set(sessions)) == 1
+
+
+@pytest.mark.skipif(not FAKETIME.version(), reason="no libfaketime: make services")
+def test_faketime_makes_the_clock_wrong_and_leaves_waiting_right() -> None:
+    program = (
+        "import time, threading; began = time.monotonic(); threading.Event().wait(0.2);"
+        " print(time.time(), began, time.monotonic() - began)"
+    )
+    environment = os.environ | FAKETIME.environment(timedelta(hours=-1))
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    said, began, waited = map(float, done.stdout.split())
+    assert said == pytest.approx(time.time() - 3600, abs=30)
+    assert began == pytest.approx(time.monotonic(), abs=30)
+    assert 0.2 <= waited < 5
 
 
 @pytest.mark.kafka
