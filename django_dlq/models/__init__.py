@@ -6,7 +6,7 @@ from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.inbox_message import InboxMessage
 from django_dlq.models.outbox_message import OutboxMessage
-from django_dlq.models.pause import Pause, Scope
+from django_dlq.models.pause import Pause, Pauses, Scope
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
@@ -23,6 +23,7 @@ __all__ = [
     "Kind",
     "OutboxMessage",
     "Pause",
+    "Pauses",
     "PublishedMessage",
     "RelayLane",
     "RelayProcess",

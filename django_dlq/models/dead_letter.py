@@ -59,6 +59,10 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         """Letters whose next attempt is due, by the database's clock; the longest due first."""
         return self.filter(state=State.RETRYING, next_attempt_at__lte=DatabaseNow()).order_by("next_attempt_at", "id")
 
+    def holding(self) -> Self:
+        """Letters behind which the later messages of their topic and key wait in the outbox; all of them are open."""
+        return self.filter(holds_key=True)
+
     def of_message(self, group: str, message_key: str) -> Self:
         """The one open letter of a message in a group, if there is one."""
         return self.filter(open_key=open_key(group, message_key))
@@ -147,6 +151,8 @@ class DeadLetter(StoredMessage):
         changes["state"] = target
         changes["open_key"] = None if target in CLOSED else self._own_open_key()
         changes["closed_at"] = DatabaseNow() if target in CLOSED else None
+        if target in CLOSED:
+            changes["holds_key"] = False
         if target != State.RETRYING:
             changes["next_attempt_at"] = None
         # Not simply where it was read, which may have been a replica.

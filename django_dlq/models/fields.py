@@ -21,10 +21,15 @@ class ExactCharField(models.CharField):  # type: ignore[type-arg]  # Django's fi
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Give the column a collation by bytes where the default is not one."""
-        parameters = super().db_parameters(connection)
-        if connection.vendor == "mysql":
-            parameters["collation"] = BINARY_COLLATIONS[getattr(connection, "mysql_is_mariadb", False)]
-        return parameters
+        return _by_bytes(super().db_parameters(connection), connection)
+
+
+class ExactTextField(models.TextField):  # type: ignore[type-arg]
+    """The same for text of any length, such as a key: a key that is paused or held must not stop another one."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Give the column a collation by bytes where the default is not one."""
+        return _by_bytes(super().db_parameters(connection), connection)
 
 
 class HeadersField(models.JSONField):
@@ -40,9 +45,9 @@ class HeadersField(models.JSONField):
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Return the pairs as they travelled."""
-        if value is None or value == "[]":
+        if value is None:
             return ()
-        return tuple(_unpack(*item) for item in super().from_db_value(value, expression, connection))
+        return headers_from_text(value)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Write the pairs as JSON."""
@@ -57,6 +62,17 @@ class HeadersField(models.JSONField):
         """Return pairs from what `value_to_string` wrote."""
         items = json.loads(value) if isinstance(value, str) else value
         return tuple(item if isinstance(item, tuple) else _unpack(*item) for item in items)
+
+
+def _by_bytes(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
+    if connection.vendor == "mysql":
+        parameters["collation"] = BINARY_COLLATIONS[getattr(connection, "mysql_is_mariadb", False)]
+    return parameters
+
+
+def headers_from_text(text: str) -> Headers:
+    """Return the pairs from a column's JSON."""
+    return () if text == "[]" else tuple(_unpack(*item) for item in json.loads(text))
 
 
 def _pack(name: str, data: bytes | None) -> list[str | None]:

@@ -4,7 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.message import IDENTITY_LENGTH, exact, readable
-from django_dlq.models.fields import ExactCharField, HeadersField
+from django_dlq.models.fields import ExactCharField, ExactTextField, HeadersField
 
 
 class StoredMessage(models.Model):
@@ -13,7 +13,7 @@ class StoredMessage(models.Model):
     message_id = ExactCharField(_("message id"), max_length=IDENTITY_LENGTH, editable=False)
     message_key = ExactCharField(_("message key"), max_length=IDENTITY_LENGTH, editable=False)
     topic = ExactCharField(_("topic"), max_length=IDENTITY_LENGTH)
-    key = models.TextField(_("key"), null=True, blank=True)
+    key = ExactTextField(_("key"), null=True, blank=True)
     # Only where `key`, which is text, cannot give the key's bytes back.
     raw_key = models.BinaryField(_("raw key"), null=True)
     tag = ExactCharField(_("tag"), max_length=IDENTITY_LENGTH, blank=True, default="")
