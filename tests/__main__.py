@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.services import CHROMIUM, KAFKA, MARIADB, POSTGRESQL
+from tests.services import CHROMIUM, DEBEZIUM, KAFKA, MARIADB, POSTGRESQL
 
 ROOT = Path(__file__).resolve().parents[1]
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -75,6 +75,8 @@ def look_around(directory: Path) -> tuple[list[str], dict[str, str]]:
         environment["DLQ_TEST_KAFKA"] = KAFKA.url
     else:
         absent.append(f"kafka: tests against a real broker (nothing answers on {KAFKA.url})")
+    if not DEBEZIUM.version():
+        absent.append("debezium: the scenario with Kafka Connect (not downloaded)")
     if not CHROMIUM.version():
         absent.append("chromium: tests in a browser (not installed)")
     return absent, environment

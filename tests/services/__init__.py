@@ -1,6 +1,7 @@
 """Run the real servers that the tests talk to, without docker, and know where they are."""
 
 from tests.services.chromium import CHROMIUM
+from tests.services.connect import DEBEZIUM
 from tests.services.faketime import FAKETIME
 from tests.services.kafka import KAFKA
 from tests.services.mariadb import MARIADB
@@ -9,6 +10,6 @@ from tests.services.postgresql import POSTGRESQL
 from tests.services.service import Service
 
 # The quick ones first: whoever waits for a database does not wait for Java.
-SERVICES: tuple[Service, ...] = (POSTGRESQL, PGBOUNCER, MARIADB, KAFKA, CHROMIUM, FAKETIME)
+SERVICES: tuple[Service, ...] = (POSTGRESQL, PGBOUNCER, MARIADB, KAFKA, DEBEZIUM, CHROMIUM, FAKETIME)
 
-__all__ = ["CHROMIUM", "FAKETIME", "KAFKA", "MARIADB", "PGBOUNCER", "POSTGRESQL", "SERVICES", "Service"]
+__all__ = ["CHROMIUM", "DEBEZIUM", "FAKETIME", "KAFKA", "MARIADB", "PGBOUNCER", "POSTGRESQL", "SERVICES", "Service"]

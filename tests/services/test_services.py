@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from tests.services import FAKETIME, KAFKA, PGBOUNCER, POSTGRESQL, kafka_wire, process
+from tests.services.connect import Connect
 from tests.services.kafka import Kafka, console_consumer, console_producer
 from tests.services.mariadb import Mariadb
 from tests.services.pgbouncer import Pgbouncer
@@ -24,7 +25,7 @@ from tests.services.service import Server
 pytestmark = pytest.mark.once
 
 needs_kafka = pytest.mark.skipif("DLQ_TEST_KAFKA" not in os.environ, reason="Kafka does not answer: make services")
-SERVERS = [Postgresql, Pgbouncer, Mariadb, Kafka]
+SERVERS = [Postgresql, Pgbouncer, Mariadb, Kafka, Connect]
 
 
 def at_port(server: type[Server], port: int, monkeypatch: pytest.MonkeyPatch) -> Server:
