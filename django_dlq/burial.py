@@ -15,6 +15,7 @@ from django_dlq import signals
 from django_dlq.conf import conf
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.fingerprint import Failure
+from django_dlq.hold_policy import must_hold
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import (
     DeadLetter,
@@ -35,17 +36,20 @@ __all__ = ["bury_received", "bury_unsent", "fail_again", "resolve", "resolve_rep
 def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
     """Turn an outbox row that cannot be sent, or must not be any more, into a dead letter, in one transaction.
 
-    If the row was a replay, its letter is dead again instead of there being a second one.
+    If the row was a replay, its letter is dead again instead of there being a second one. Where DLQ_HOLD_TOPICS says
+    so, the letter holds its key.
     """
+    # What is sent again to one group comes late anyway: the later messages of its key have gone.
+    holds = not row.group and must_hold(row.topic, row.key, error_class=failure.error_class)
     with transaction.atomic(using=_database()):
         replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
         letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
         if letter is None:
             # With its group: if it was a replay whose letter was settled meanwhile, others must not get the next.
-            columns = row.message_columns() | {"source": Source.RELAY, "group": row.group}
+            columns = row.message_columns() | {"source": Source.RELAY, "group": row.group, "holds_key": holds}
             letter = _new_letter(failure, delay=None, **columns)
         else:
-            _write_failure(letter, failure, delay=None)
+            _write_failure(letter, failure, delay=None, **({"holds_key": True} if holds else {}))
         OutboxMessage.objects.filter(pk=row.pk).delete()
     signals.tell(signals.message_failed, DeadLetter, letter=letter)
     return letter
@@ -148,9 +152,10 @@ def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) ->
     return letter
 
 
-def _write_failure(letter: DeadLetter, failure: Failure, *, delay: timedelta | None) -> None:
+def _write_failure(letter: DeadLetter, failure: Failure, *, delay: timedelta | None, **changes: Any) -> None:
     is_new = failure.fingerprint != letter.fingerprint
-    letter.failed_again("give_up" if delay is None else "retry", delay=delay, **_failure_columns(failure))
+    changes |= _failure_columns(failure)
+    letter.failed_again("give_up" if delay is None else "retry", delay=delay, **changes)
     _note_failure(letter, failure, is_new=is_new)
 
 

@@ -146,6 +146,10 @@ def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_text, value))
 
 
+def _is_list_of_topics(value: Any) -> bool:
+    return _is_list_of_text(value) and all(topic and "*" not in topic[:-1] for topic in value)
+
+
 def _is_list_of_exceptions(value: Any) -> bool:
     if not _is_list_of_text(value):
         return False
@@ -175,4 +179,6 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_INBOX_RETENTION", _is_retention, "a timedelta, or None to keep all"),
     ("DLQ_CLOSED_RETENTION", _is_retention, "a timedelta, or None to keep all"),
     ("DLQ_MASKED_FIELDS", _is_list_of_text, "a list of texts"),
+    ("DLQ_HOLD_TOPICS", _is_list_of_topics, "a list of topics; * may stand at the end of one, for all that begin so"),
+    ("DLQ_OUTBOX_RETENTION", lambda value: value is None or _is_span(value), "a timedelta above 0, or None"),
 )

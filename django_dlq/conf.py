@@ -88,6 +88,16 @@ class Settings:
         """Parts of JSON field and header names whose values only staff with the permission `unmask` may see."""
         return getattr(settings, "DLQ_MASKED_FIELDS", MASKED_FIELDS)
 
+    @property
+    def DLQ_HOLD_TOPICS(self) -> Sequence[str]:
+        """Topics where a message that the broker refuses holds the later ones of its key; `*` ends a prefix."""
+        return getattr(settings, "DLQ_HOLD_TOPICS", ())
+
+    @property
+    def DLQ_OUTBOX_RETENTION(self) -> timedelta | None:
+        """How long Debezium's rows stay in the outbox; None where the relay sends it, which deletes what it sent."""
+        return getattr(settings, "DLQ_OUTBOX_RETENTION", None)
+
 
 MASKED_FIELDS = (
     "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session",

@@ -13,6 +13,7 @@ from django.db import router, transaction
 from django.db.models import F
 
 from django_dlq.exceptions import InvalidMessage, ReasonRequired
+from django_dlq.hold_policy import must_hold
 from django_dlq.message import Body, encode_body, encode_headers, new_message_id
 from django_dlq.models import (
     Actor,
@@ -59,14 +60,17 @@ def edit(
 
     The original is kept as it was and counts as resolved; the copy is a letter of its own, `corrects` names the
     original, with a new message_id and the same message_key, so that a handler which has done the original's work after
-    all skips the copy. It is resolved or dead when its outcome is known.
+    all skips the copy. It is resolved or dead when its outcome is known. If the original holds its key, the copy does
+    instead.
     Raises InvalidMessage if nothing was changed, and what `publish` raises for a part that cannot be sent.
     """
     _require(reason, "edit")
     changes = _changes(letter, body=body, key=key, headers=headers, tag=tag)
     with transaction.atomic(using=_database()):
+        # Not as somebody read it earlier: meanwhile it may have been restored, and so hold its key.
+        held = DeadLetter.objects.select_for_update().holding().filter(pk=letter.pk).first() is not None
         letter.move("edit")
-        copy = _copy(letter, changes)
+        copy = _copy(letter, changes, holds_key=held)
         _send_again(copy)
         names = sorted(changes.keys() - {"raw_key"})
         DeadLetterEvent.objects.note(
@@ -79,19 +83,28 @@ def edit(
 
 
 def discard(letter: DeadLetter, *, actor: Actor, reason: str) -> None:
-    """Settle the letter without sending it. It stays readable, and can be restored, until retention deletes it."""
+    """Settle the letter without sending it. It stays readable, and can be restored, until retention deletes it.
+
+    If it held its key, the messages behind it are sent now.
+    """
     _require(reason, "discard")
     _move(letter, "discard", Kind.DISCARDED, actor=actor, reason=reason)
 
 
 def restore(letter: DeadLetter, *, actor: Actor, reason: str = "") -> None:
-    """Make a discarded letter dead again; or one that is replaying and whose outcome never came."""
-    _move(letter, "restore", Kind.RESTORED, actor=actor, reason=reason)
+    """Make a discarded letter dead again; or one that is replaying and whose outcome never came.
+
+    A letter that the relay wrote holds its key again if DLQ_HOLD_TOPICS still says so.
+    """
+    holds = letter.source == Source.RELAY and not letter.group
+    holds = holds and must_hold(letter.topic, letter.key, error_class=letter.error_class)
+    changes = {"holds_key": True} if holds else {}
+    _move(letter, "restore", Kind.RESTORED, actor=actor, reason=reason, **changes)
 
 
-def _move(letter: DeadLetter, verb: str, kind: Kind, *, actor: Actor, reason: str) -> None:
+def _move(letter: DeadLetter, verb: str, kind: Kind, *, actor: Actor, reason: str, **changes: Any) -> None:
     with transaction.atomic(using=_database()):
-        letter.move(verb)
+        letter.move(verb, **changes)
         DeadLetterEvent.objects.note(letter, kind, actor=actor, reason=reason)
 
 
@@ -121,10 +134,11 @@ def _changes(letter: DeadLetter, **wanted: Any) -> dict[str, Any]:
     return changes
 
 
-def _copy(letter: DeadLetter, changes: Mapping[str, Any]) -> DeadLetter:
+def _copy(letter: DeadLetter, changes: Mapping[str, Any], *, holds_key: bool) -> DeadLetter:
     names = ("source", "group", "handler", "error_class", "error_message", "traceback", "fingerprint", "release")
     columns = {name: getattr(letter, name) for name in names} | letter.message_columns()
     columns |= {"headers": letter.publisher_headers(), "message_id": new_message_id(), **changes}
+    columns["holds_key"] = holds_key and columns["key"] is not None
     return DeadLetter.objects.create(
         state=State.REPLAYING,
         replays=1,

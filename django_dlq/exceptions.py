@@ -12,6 +12,7 @@
     │   ├── MessageRefused           the message's own fault
     │   └── HeldBack                 the fault of an earlier message of its key
     ├── LeaseLost                    another relay has taken over
+    ├── RelayIsOff                   Debezium sends the outbox
     ├── HandlerDecision              raised by a handler to say what shall happen
     │   ├── RetryLater
     │   └── Reject
@@ -20,7 +21,8 @@
     ├── Expired                      a message outlived its expiry
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
-        └── ReasonRequired           also a ValueError
+        ├── ReasonRequired           also a ValueError
+        └── InvalidSwitch            also a ValueError; there is no such thing to pause or resume
 
 `code` is stable: the API returns it, logs carry it, and tests may compare it.
 """
@@ -104,6 +106,12 @@ class LeaseLost(DlqError):
     code = "lease_lost"
 
 
+class RelayIsOff(DlqError):
+    """The project has chosen Debezium, beside which a relay would send every message a second time."""
+
+    code = "relay_is_off"
+
+
 class HandlerDecision(DlqError):
     """What a handler raises to decide about its message."""
 
@@ -145,7 +153,7 @@ class Expired(DlqError):
 
 
 class DeskError(DlqError):
-    """An act on a dead letter was not carried out, and nothing was changed."""
+    """An act of a person was not carried out, and nothing was changed."""
 
     code = "desk_error"
 
@@ -160,3 +168,9 @@ class ReasonRequired(DeskError, ValueError):
     """This act needs a reason, since it will be read long after everybody has forgotten."""
 
     code = "reason_required"
+
+
+class InvalidSwitch(DeskError, ValueError):
+    """What shall be paused or resumed is not one topic, one key of a topic, or one broker of DLQ_BROKERS."""
+
+    code = "invalid_switch"

@@ -11,15 +11,19 @@ from django.dispatch import Signal, receiver
 
 logger = logging.getLogger("django_dlq")
 
-relay_started = Signal()  # owner, epoch: the lease was taken
-relay_lost_lease = Signal()  # owner, epoch
-messages_published = Signal()  # rows: the OutboxMessages that the broker has confirmed, and that are now history
+relay_took_lanes = Signal()  # owner, lanes: {lane: epoch}
+relay_gave_lanes = Signal()  # owner, lanes: to other relays, in good order
+relay_lost_lanes = Signal()  # owner, lanes: others took them over, since this relay was silent for too long
+messages_published = Signal()  # rows: what the broker has confirmed and is now history, with OutboxMessage's columns
 broker_unavailable = Signal()  # broker: alias, error
+broker_available = Signal()  # broker: alias that could not be reached, and has answered again
 database_unavailable = Signal()  # error
 message_handled = Signal()  # message: ReceivedMessage, handler
 message_skipped = Signal()  # message, why: "duplicate", "tag" or "group"
 message_failed = Signal()  # letter: DeadLetter, now retrying or dead
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
+
+switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
 
 
 def tell(signal: Signal, sender: Any, **facts: Any) -> None:
@@ -29,16 +33,22 @@ def tell(signal: Signal, sender: Any, **facts: Any) -> None:
             logger.error("a receiver of a django_dlq signal failed", exc_info=answer)
 
 
-@receiver(relay_started)
-def _log_relay_started(*, owner: str, epoch: int, **_: Any) -> None:
-    logger.info("relay %s holds the lease, epoch %s", owner, epoch)
+@receiver(relay_took_lanes)
+def _log_relay_took_lanes(*, owner: str, lanes: Any, **_: Any) -> None:
+    logger.info("relay %s has taken %s lanes", owner, len(lanes))
 
 
-@receiver(relay_lost_lease)
-def _log_relay_lost_lease(*, owner: str, epoch: int, **_: Any) -> None:
+@receiver(relay_gave_lanes)
+def _log_relay_gave_lanes(*, owner: str, lanes: Any, **_: Any) -> None:
+    logger.info("relay %s has given %s lanes to other relays", owner, len(lanes))
+
+
+@receiver(relay_lost_lanes)
+def _log_relay_lost_lanes(*, owner: str, lanes: Any, **_: Any) -> None:
     logger.warning(
-        "relay %s lost the lease of epoch %s; another relay may send what it had in hand again", owner, epoch
-    )
+        "relay %s was silent for too long and lost %s lanes; other relays may send what it had in hand again",
+        owner, len(lanes),
+    )  # fmt: skip
 
 
 @receiver(messages_published)
@@ -49,6 +59,11 @@ def _log_messages_published(*, rows: Any, **_: Any) -> None:
 @receiver(broker_unavailable)
 def _log_broker_unavailable(*, broker: str, error: Exception, **_: Any) -> None:
     logger.warning("broker %s is unavailable: %s", broker, error)
+
+
+@receiver(broker_available)
+def _log_broker_available(*, broker: str, **_: Any) -> None:
+    logger.info("broker %s is available again", broker)
 
 
 @receiver(database_unavailable)
@@ -73,3 +88,14 @@ def _log_message_failed(*, letter: Any, **_: Any) -> None:
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
+
+
+@receiver(switch_changed)
+def _log_switch_changed(*, pause: Any, is_paused: bool, actor_name: str, reason: str, **_: Any) -> None:
+    logger.warning(
+        "%s %s by %s: %s", "paused" if is_paused else "resumed", _one_line(str(pause)), actor_name, _one_line(reason)
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

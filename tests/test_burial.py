@@ -5,7 +5,7 @@ import pytest
 from django.db import connections
 
 from django_dlq import burial, deadletters, outbox, signals
-from django_dlq.exceptions import IllegalTransition
+from django_dlq.exceptions import Expired, IllegalTransition, MessageRefused
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.models import DeadLetter, DeadLetterEvent, Kind, OutboxMessage, Source, State, database_now
@@ -210,6 +210,43 @@ class TestUnsent:
         assert (other.pk != letter.pk, other.state) == (True, State.DEAD)
         assert DeadLetter.objects.get(pk=letter.pk).state == State.DISCARDED
 
+    @pytest.mark.parametrize(
+        ("topic", "key", "why", "holds"),
+        [
+            ("ledger", "7", MessageRefused, True),
+            ("ledger", None, MessageRefused, False),
+            ("ledger", "7", Expired, False),
+            ("orders", "7", MessageRefused, False),
+        ],
+    )
+    def test_what_is_refused_holds_its_key_where_the_project_says_so(self, settings, topic, key, why, holds):
+        settings.DLQ_HOLD_TOPICS = ["ledger"]
+        letter = burial.bury_unsent(outbox.publish(topic, {}, key=key), failure(why))
+
+        assert letter.holds_key is holds
+        assert list(DeadLetter.objects.holding()) == [letter] * holds
+
+    def test_a_replay_that_is_refused_again_goes_on_holding_its_key(self, settings):
+        letter = relay_letter(topic="ledger", key="7", holds_key=True)
+        burial.bury_unsent(deadletters.replay(letter, actor="ana"), failure(MessageRefused))
+        assert DeadLetter.objects.get().holds_key
+
+        other = relay_letter(topic="ledger", key="8")
+        settings.DLQ_HOLD_TOPICS = ["ledger"]
+        burial.bury_unsent(deadletters.replay(other, actor="ana"), failure(MessageRefused))
+        assert DeadLetter.objects.get(pk=other.pk).holds_key
+
+    def test_a_replay_for_one_group_holds_nobody(self, settings):
+        settings.DLQ_HOLD_TOPICS = ["*"]
+        letter = consumer_letter(key="7")
+        row = deadletters.replay(letter, actor="ana")
+        burial.bury_unsent(row, failure(MessageRefused))
+        deadletters.discard(letter, actor="ana", reason="no longer wanted")
+        unsent = burial.bury_unsent(row, failure(MessageRefused))
+
+        assert unsent.pk != letter.pk
+        assert not DeadLetter.objects.holding().exists()
+
 
 class TestRetries:
     def test_a_retry_that_fails_is_planned_again(self):
@@ -265,6 +302,12 @@ class TestOutcomes:
         ]  # fmt: skip
         assert timeline(mine) == [(Kind.RESOLVED, "consumer")]
         assert timeline(theirs) == []
+
+    def test_a_letter_whose_replay_was_sent_holds_its_key_no_longer(self):
+        letter = relay_letter(State.REPLAYING, key="7", holds_key=True)
+        burial.resolve_replays([letter.pk])
+
+        assert not DeadLetter.objects.get().holds_key
 
     def test_without_a_group_the_replays_of_the_relay_are_resolved(self):
         unsent, theirs = relay_letter(State.REPLAYING), consumer_letter(State.REPLAYING)

@@ -76,6 +76,7 @@ WRONG = {
     "DLQ_INBOX_RETENTION": ("E031", [7, -SECOND]),
     "DLQ_CLOSED_RETENTION": ("E032", [7, -SECOND]),
     "DLQ_MASKED_FIELDS": ("E033", ["password", [5], None, {"a"}]),
+    "DLQ_HOLD_TOPICS": ("E034", ["orders", [5], None, [""], ["a*b"], ["**"]]),
 }
 
 
@@ -102,6 +103,7 @@ def test_every_setting_is_checked():
         {"DLQ_PUBLISHED_RETENTION": None, "DLQ_INBOX_RETENTION": None, "DLQ_CLOSED_RETENTION": None},
         {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_INBOX_RETENTION": timedelta(2)},
         {"DLQ_MASKED_FIELDS": ()},
+        {"DLQ_HOLD_TOPICS": ["orders", "ledger.*", "*"]},
     ],
 )
 def test_right_settings_are_right(settings, right):

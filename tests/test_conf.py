@@ -23,6 +23,7 @@ DEFAULTS = {
     "DLQ_INBOX_RETENTION": timedelta(days=90),
     "DLQ_CLOSED_RETENTION": timedelta(days=30),
     "DLQ_MASKED_FIELDS": MASKED_FIELDS,
+    "DLQ_HOLD_TOPICS": (),
 }
 
 

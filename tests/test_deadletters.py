@@ -289,3 +289,50 @@ def test_receivers_are_not_told_of_an_act_that_failed():
         act("discard", letter)
     signals.letter_changed.disconnect(told.append)
     assert told == []
+
+
+class TestHeldKeys:
+    @pytest.mark.parametrize(
+        ("verb", "state", "holds"),
+        [
+            ("replay", State.DEAD, True),
+            ("restore", State.REPLAYING, True),
+            ("discard", State.DEAD, False),
+            ("edit", State.DEAD, False),
+        ],
+    )
+    def test_a_letter_holds_its_key_until_it_is_settled(self, verb, state, holds):
+        letter = relay_letter(state, key="7", holds_key=True)
+        act(verb, letter)
+
+        assert letter.holds_key is DeadLetter.objects.get(pk=letter.pk).holds_key is holds
+
+    def test_of_an_edit_the_copy_holds_the_key_instead(self):
+        letter, stale = relay_letter(State.DISCARDED, key="7"), DeadLetter.objects.get()
+        DeadLetter.objects.update(state=State.DEAD, holds_key=True)
+        copy = act("edit", stale)
+
+        assert list(DeadLetter.objects.holding()) == [copy]
+        assert letter.pk != copy.pk
+        assert act("edit", consumer_letter(message_key="2", key="8")).holds_key is False
+
+    def test_a_copy_without_a_key_holds_none(self):
+        act("edit", relay_letter(key="7", holds_key=True), key=None)
+
+        assert not DeadLetter.objects.holding().exists()
+
+    @pytest.mark.parametrize(
+        ("columns", "holds"),
+        [
+            ({"topic": "ledger"}, True),
+            ({"topic": "orders"}, False),
+            ({"topic": "ledger", "error_class": "django_dlq.exceptions.Expired"}, False),
+            ({"topic": "ledger", "source": "consumer", "group": "shipping"}, False),
+        ],
+    )
+    def test_a_restored_letter_holds_its_key_again_if_its_topic_still_says_so(self, settings, columns, holds):
+        settings.DLQ_HOLD_TOPICS = ["ledger"]
+        letter = relay_letter(State.DISCARDED, key="7", **columns)
+        act("restore", letter)
+
+        assert letter.holds_key is holds

@@ -14,6 +14,7 @@ ROOMS = {
     "django_dlq.outbox": {"Message", "publish", "publish_many"},
     "django_dlq.inbox": {"Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"},
     "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
+    "django_dlq.switches": {"pause", "resume"},
     "django_dlq.testing": {"CapturedMessages", "DrainError", "Drained", "captured_messages", "drain"},
 }
 
@@ -54,6 +55,7 @@ CODES = {
     "DeskError": "desk_error",
     "IllegalTransition": "illegal_transition",
     "ReasonRequired": "reason_required",
+    "InvalidSwitch": "invalid_switch",
 }
 
 

@@ -16,8 +16,10 @@ MESSAGE = SimpleNamespace(message_key="order-1", group="shipping")
 EVENT = SimpleNamespace(kind="discarded", actor_name="ana")
 
 LOGGED = [
-    ("relay_started", {"owner": "me", "epoch": 3}, "INFO", "relay me holds the lease, epoch 3"),
-    ("relay_lost_lease", {"owner": "me", "epoch": 3}, "WARNING", "relay me lost the lease of epoch 3"),
+    ("relay_took_lanes", {"owner": "me", "lanes": {3: 1, 4: 1}}, "INFO", "relay me has taken 2 lanes"),
+    ("relay_gave_lanes", {"owner": "me", "lanes": [3]}, "INFO", "relay me has given 1 lanes to other relays"),
+    ("relay_lost_lanes", {"owner": "me", "lanes": {3}}, "WARNING", "relay me was silent for too long and lost 1 lanes"),
+    ("broker_available", {"broker": "default"}, "INFO", "broker default is available again"),
     ("messages_published", {"rows": [1, 2]}, "DEBUG", "published 2 messages"),
     ("broker_unavailable", {"broker": "default", "error": OSError("x")}, "WARNING", "broker default is unavailable: x"),
     ("database_unavailable", {"error": OSError("x")}, "WARNING", "the database is unavailable: x"),
@@ -29,6 +31,18 @@ LOGGED = [
         "dead letter 7: topic orders, message key order-1, group shipping: ValueError: first line",
     ),
     ("letter_changed", {"letter": LETTER, "event": EVENT}, "INFO", "letter 7 discarded by ana: now dead"),
+    (
+        "switch_changed",
+        {"pause": "topic orders", "is_paused": True, "actor_name": "ana", "reason": "wrong\ntotals"},
+        "WARNING",
+        "paused topic orders by ana: wrong totals",
+    ),
+    (
+        "switch_changed",
+        {"pause": "key orders a\nb", "is_paused": False, "actor_name": "ana", "reason": "mended"},
+        "WARNING",
+        "resumed key orders a b by ana: mended",
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
 from django_dlq.models.stored_message import StoredMessage, key_columns
+from django_dlq.models.waiting import behind, count_waiting
 
 __all__ = [
     "TRANSITIONS",
@@ -31,6 +32,8 @@ __all__ = [
     "Source",
     "State",
     "StoredMessage",
+    "behind",
+    "count_waiting",
     "database_now",
     "in_future",
     "key_columns",

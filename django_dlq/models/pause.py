@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.fields import ExactCharField, ExactTextField
-from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.primary import PrimaryManager
 
 
