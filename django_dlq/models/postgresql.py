@@ -6,8 +6,9 @@ None of our columns has another name than its attribute.
 from collections.abc import Iterable, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from django.apps import apps
 from django.db import connections, models
 
 from django_dlq.models.fields import HeadersField
@@ -16,6 +17,14 @@ Field: TypeAlias = "models.Field[Any, Any]"  # not subscriptable at run time
 Model: TypeAlias = type[models.Model]
 Place = tuple[int, int | None, int | None]
 """The id of a row, and the partition and offset where the broker has it."""
+
+
+class Fence(NamedTuple):
+    """Who completes, and of which lanes it believes to hold which epochs."""
+
+    owner: str
+    lanes: Sequence[int]
+    epochs: Sequence[int]
 
 
 def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: frozenset[str]) -> list[int]:
@@ -34,18 +43,26 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
         return [key for (key,) in cursor.fetchall()]
 
 
-def move(source: Model, target: Model, places: Sequence[Place], *, using: str) -> None:
-    """Move rows to the history with one statement, so that no body travels."""
-    ids, partitions, offsets = zip(*places, strict=True)
+def move(source: Model, target: Model, places: Sequence[Place], *, using: str, fence: Fence | None = None) -> int:
+    """Move rows to the history with one statement, so that no body travels; return how many were moved.
+
+    With a fence only rows of lanes that are still held in these epochs, and so they stay until the transaction ends.
+    """
+    ids, partitions, offsets = zip(*places, strict=True) if places else ((), (), ())
+    parameters = [*_held(fence), *map(_array, (ids, ids, partitions, offsets))]
     with connections[using].cursor() as cursor:
-        cursor.execute(_move(source, target, using), list(map(_array, (ids, ids, partitions, offsets))))
+        cursor.execute(_move(source, target, using, fence is not None), parameters)
+        return cursor.rowcount
 
 
-def delete(model: Model, ids: Sequence[int], *, using: str) -> None:
-    """Delete rows with one statement and one parameter: one for each id would cost more than the deleting."""
-    table = connections[using].ops.quote_name(model._meta.db_table)
+def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None = None) -> int:
+    """Delete rows with one statement and one parameter: one for each id would cost more than the deleting.
+
+    Return how many were deleted; a fence is what it is for `move`.
+    """
     with connections[using].cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table} WHERE id = ANY(%s::bigint[])", [_array(ids)])  # noqa: S608
+        cursor.execute(_delete(model, using, fence is not None), [*_held(fence), _array(ids)])
+        return cursor.rowcount
 
 
 @cache
@@ -58,17 +75,42 @@ def _insert(model: Model, using: str, without: frozenset[str], many: bool) -> st
 
 
 @cache
-def _move(source: Model, target: Model, using: str) -> str:
+def _move(source: Model, target: Model, using: str, fenced: bool) -> str:  # noqa: FBT001  # cache wants it
     quote = connections[using].ops.quote_name
     shared = {field.attname for field in source._meta.concrete_fields if not field.primary_key}
     columns = ", ".join(quote(field.attname) for field in target._meta.concrete_fields if field.attname in shared)
     # By "id = ANY": a join would be free to read the whole table, however long the backlog is.
     return f"""
-        WITH moved AS (DELETE FROM {quote(source._meta.db_table)} WHERE id = ANY(%s::bigint[]) RETURNING *)
+        WITH {_holding(using) if fenced else ""}
+        moved AS (DELETE FROM {quote(source._meta.db_table)} WHERE {_chosen(fenced)} RETURNING *)
         INSERT INTO {quote(target._meta.db_table)} (outbox_id, "partition", "offset", {columns})
         SELECT id, "partition", "offset", {columns} FROM moved
         JOIN unnest(%s::bigint[], %s::integer[], %s::bigint[]) AS place (id, "partition", "offset") USING (id)
         """  # noqa: S608
+
+
+@cache
+def _delete(model: Model, using: str, fenced: bool) -> str:  # noqa: FBT001
+    held = f"WITH {_holding(using).removesuffix(',')}" if fenced else ""
+    return f"{held} DELETE FROM {connections[using].ops.quote_name(model._meta.db_table)} WHERE {_chosen(fenced)}"  # noqa: S608
+
+
+def _holding(using: str) -> str:
+    # FOR SHARE waits for a relay that is just taking a lane over, and makes one wait that would; then it looks again.
+    # In the order of lanes, so that two who lock several do not wait for each other.
+    table = connections[using].ops.quote_name(apps.get_model("django_dlq.RelayLane")._meta.db_table)
+    return f"""held AS (
+        SELECT lane FROM {table}
+        WHERE owner = %s AND (lane, epoch) IN (SELECT * FROM unnest(%s::smallint[], %s::bigint[]))
+        ORDER BY lane FOR SHARE),"""  # noqa: S608
+
+
+def _held(fence: Fence | None) -> list[str]:
+    return [] if fence is None else [fence.owner, _array(fence.lanes), _array(fence.epochs)]
+
+
+def _chosen(fenced: bool) -> str:  # noqa: FBT001
+    return "id = ANY(%s::bigint[])" + (" AND lane IN (SELECT lane FROM held)" if fenced else "")  # noqa: S608
 
 
 @cache
