@@ -1,13 +1,13 @@
 """Columns that keep exactly what travelled."""
 
-import base64
 import json
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_dlq.message import Headers, exact, readable
+from django_dlq.header_json import pack, unpack
+from django_dlq.message import Headers
 
 BINARY_COLLATIONS = {True: "utf8mb4_nopad_bin", False: "utf8mb4_0900_bin"}  # MariaDB's name, MySQL's name
 
@@ -33,11 +33,7 @@ class ExactTextField(models.TextField):  # type: ignore[type-arg]
 
 
 class HeadersField(models.JSONField):
-    """Headers as pairs, in order, repeated names kept.
-
-    In the database: [name, text], [name, null] for an absent value, or [name, text, base64] where text cannot hold the
-    bytes; then a fourth item is the name's own base64, where text cannot hold that either.
-    """
+    """Headers as pairs, in order, repeated names kept; header_json.py says how they lie in the database."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("default", tuple)
@@ -51,17 +47,17 @@ class HeadersField(models.JSONField):
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Write the pairs as JSON."""
-        packed = [_pack(name, data) for name, data in value] if isinstance(value, tuple) else value
+        packed = pack(value) if isinstance(value, tuple) else value
         return super().get_db_prep_value(packed, connection, prepared)
 
     def value_to_string(self, obj: models.Model) -> str:
         """Return the JSON that serializers write."""
-        return json.dumps([_pack(name, data) for name, data in self.value_from_object(obj)])
+        return json.dumps(pack(self.value_from_object(obj)))
 
     def to_python(self, value: Any) -> Headers:
         """Return pairs from what `value_to_string` wrote."""
         items = json.loads(value) if isinstance(value, str) else value
-        return tuple(item if isinstance(item, tuple) else _unpack(*item) for item in items)
+        return items if isinstance(items, tuple) else unpack(items)
 
 
 def _by_bytes(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
@@ -72,26 +68,4 @@ def _by_bytes(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
 
 def headers_from_text(text: str) -> Headers:
     """Return the pairs from a column's JSON."""
-    return () if text == "[]" else tuple(_unpack(*item) for item in json.loads(text))
-
-
-def _pack(name: str, data: bytes | None) -> list[str | None]:
-    travelled = name.encode(errors="surrogatepass")
-    packed = [readable(travelled), None if data is None else readable(data), _base64(exact(data))]
-    if exact(travelled) is not None:
-        return [*packed, _base64(travelled)]
-    return packed if packed[2] else packed[:2]
-
-
-def _base64(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
-
-
-def _unpack(
-    name: str, text: str | None, encoded: str | None = None, encoded_name: str | None = None
-) -> tuple[str, bytes | None]:
-    if encoded_name is not None:
-        name = base64.b64decode(encoded_name).decode(errors="surrogatepass")
-    if encoded is not None:
-        return name, base64.b64decode(encoded)
-    return name, None if text is None else text.encode()
+    return () if text == "[]" else unpack(json.loads(text))

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -84,8 +85,8 @@ class Connect(Server):
         """Ask the worker itself."""
         try:
             return str(self.ask("")["version"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        except (OSError, HTTPException, ServiceError, ValueError, KeyError, TypeError):
+            return None  # ServiceError: for a second it answers before it knows its own paths
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send a request to the worker, a POST if there is a body, and return what it answers."""
