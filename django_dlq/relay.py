@@ -1,183 +1,308 @@
 """Send the outbox: read what is due, give it to the broker, move what the broker has confirmed to the history.
 
-One relay at a time works, held to it by a lease on the database's clock; every completion is fenced with the lease's
-epoch. No transaction is open while the broker is spoken to. A crash at any point leaves unconfirmed rows in the outbox,
-and the next relay sends them again with the same ids.
+Relays share 64 lanes, leased on the database's clock; every completion is fenced with the epochs of its lanes. Reading
+the next page, sending, and completing what is confirmed overlap. No transaction is open while the broker is spoken to.
+A crash at any point leaves unconfirmed rows in the outbox, and the next relay sends them again with the same ids.
 """
 
 import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from django_dlq import burial, signals
 from django_dlq.brokers import UnknownBroker, brokers
-from django_dlq.brokers.base import Receipt
 from django_dlq.conf import conf
-from django_dlq.exceptions import BrokerUnavailable, Expired, LeaseLost
+from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
 from django_dlq.fingerprint import Failure
-from django_dlq.models import OutboxMessage, RelayLane
-from django_dlq.runner import pause_after
+from django_dlq.message import LANES
+from django_dlq.models import DeadLetter, OutboxMessage, Pause, RelayLane
+from django_dlq.models.outbox_reading import Scope
+from django_dlq.relaying.circuits import Circuits
+from django_dlq.relaying.reader import Reader
+from django_dlq.relaying.share import Share
+from django_dlq.relaying.stages import Beside, Inline, Stage
 
-Sent = tuple[OutboxMessage, Receipt]
+if TYPE_CHECKING:
+    from django_dlq.brokers.base import Receipt
+    from django_dlq.models.outgoing import Outgoing
+    from django_dlq.models.postgresql import Fence
+
+FIRST_BATCH, LEAST_BATCH = 500, 50
+QUICK, SLOW = 0.25, 1.0
+"""Seconds: a full batch that was sent in less makes the next one larger, one that took longer makes it smaller."""
+
+PENDING = 2
+"""How many batches may wait for their completion while the next one is sent."""
 
 
-class Pause(NamedTuple):
-    """How long a broker that could not be reached is left alone, and why."""
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A batch that is confirmed, and is being moved to the history."""
 
-    troubles: int
-    until: float
-    reason: str
+    rows: Sequence["Outgoing"]
+    future: "Future[None]"
 
 
 class Relay:
-    """One relay, with the lease that it holds, if it holds one."""
+    """One relay, with the lanes that it has.
 
-    def __init__(self) -> None:
+    pipelined: whether to read and complete in threads of their own; not on SQLite, where writers wait for each other.
+    """
+
+    def __init__(self, *, pipelined: bool = False) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.epoch: int | None = None
-        self._kept_at = 0.0
-        self._pauses: dict[str, Pause] = {}
+        threads = pipelined and connections[OutboxMessage.objects.db].vendor != "sqlite"
+        self._reading: Stage = Beside("dlq-read") if threads else Inline()
+        self._completing: Stage = Beside("dlq-complete") if threads else Inline()
+        self._reads_ahead = threads
+        self._share = Share(self.owner)
+        self._circuits = Circuits(self.owner)
+        self._reader = Reader()
+        self._scope = Scope()
+        self._size = FIRST_BATCH
+        self._ahead: Future[list[Outgoing]] | None = None
+        self._pending: deque[Completion] = deque()
+        self._completed: list[int] = []
 
     def run_once(self) -> int:
-        """Send one batch; return how many messages left the outbox, 0 as well while another relay has the lease.
+        """Send one batch; return how many messages left the outbox, 0 as well while other relays have all the lanes.
 
-        What a broker that cannot be reached would have taken stays in the outbox, and that broker is left alone for a
-        while, longer each time up to five seconds; messages for other brokers go on.
+        Pipelined, the last of them may still be leaving; at the next 0 all have left. What a broker that cannot be
+        reached would have taken stays in the outbox, and that broker is left alone for a while, longer each time up to
+        five seconds; messages for other brokers go on.
         """
-        if not self.has_lease():
-            return 0
         try:
-            rows = self._next_batch()
-            done = self._bury_expired(rows)
-            live = [row for row in rows if not row.is_expired]
-            for alias in dict.fromkeys(row.broker for row in live):
-                self._expect_lease()  # the broker before may have used up much of it
-                done += self._send(alias, [row for row in live if row.broker == alias])
-            return done
+            return self._step()
         except LeaseLost:
-            signals.tell(signals.relay_lost_lease, type(self), owner=self.owner, epoch=self.epoch)
-            self.epoch = None
+            self._start_over()
+            self._share.doubt()
             return 0
+        except BaseException:
+            self._start_over()
+            raise
 
     def close(self) -> None:
-        """Give the lease back, so that the next relay can begin at once."""
-        if self.epoch is not None:
-            RelayLane.objects.give_back(self.owner, self.epoch)
-            self.epoch = None
+        """Complete what is confirmed, and give the lanes back, so that other relays can go on at once."""
+        try:
+            self._settle(0)
+            self._share.leave()
+        except LeaseLost:
+            self._share.leave()
+        finally:
+            self._reading.close()
+            self._completing.close()
 
-    def has_lease(self) -> bool:
-        """Keep the lease, or take it if it is free; return False while another relay has it."""
-        if self.epoch is not None and (self._is_fresh() or self._keep()):
-            return True
-        self._kept_at = time.monotonic()
-        self.epoch = RelayLane.objects.take(self.owner, conf.DLQ_RELAY_LEASE)
-        if self.epoch is not None:
-            signals.tell(signals.relay_started, type(self), owner=self.owner, epoch=self.epoch)
-        return self.epoch is not None
+    def has_all_lanes(self) -> bool:
+        """Join the relays; tell whether there is no other one."""
+        self._keep_share()
+        return len(self._share.held) == LANES
 
     def unavailable(self) -> dict[str, str]:
-        """Return the brokers that are left alone at the moment, each with the reason."""
-        now = time.monotonic()
-        return {alias: pause.reason for alias, pause in self._pauses.items() if pause.until > now}
+        """Return the brokers that could not be reached, each with the reason."""
+        return self._circuits.open()
 
-    def _is_fresh(self) -> bool:
-        # An idle relay that wrote its lease at every look would cost the database more than its work does.
-        return time.monotonic() - self._kept_at < conf.DLQ_RELAY_LEASE.total_seconds() / 3
-
-    def _keep(self) -> bool:
-        began = time.monotonic()
-        kept = self.epoch is not None and RelayLane.objects.keep(self.owner, self.epoch, conf.DLQ_RELAY_LEASE)
-        if kept:
-            self._kept_at = began
-        return kept
-
-    def _next_batch(self) -> list[OutboxMessage]:
-        size = conf.DLQ_RELAY_BATCH
-        due = OutboxMessage.objects.due().exclude(broker__in=self.unavailable()).with_expiry()
-        rows = list(due.in_sending_order()[:size])
-        urgent = [row for row in rows if row.priority and row.key is not None]
-        if not urgent:
-            return rows
-        # A key inherits the priority of its most urgent message: its earlier messages are sent now too, and first.
-        elders = list(due.elders_of(urgent).order_by("id")[:size])
-        known = {row.pk for row in elders}
-        rows = [row for row in rows if row.pk not in known]
-        if len(elders) == size:
-            # Perhaps there are more, so what these precede has to wait; but not what precedes these.
-            keys = {(row.topic, row.key) for row in elders}
-            rows = [row for row in rows if (row.topic, row.key) in keys and row.pk < elders[-1].pk]
-        return _in_key_order([*elders, *rows])
-
-    def _bury_expired(self, rows: Iterable[OutboxMessage]) -> int:
-        expired = [row for row in rows if row.is_expired]
-        for row in expired:
-            error = Expired(f"expired: it was to be sent before {row.expires_at:%Y-%m-%d %H:%M:%S} UTC, and was not")
-            self._bury(row, error)
-        return len(expired)
-
-    def _send(self, alias: str, rows: Sequence[OutboxMessage]) -> int:
-        try:
-            receipts = brokers[alias].send([row.record() for row in rows], conf.DLQ_PUBLISH_TIMEOUT.total_seconds())
-        except (BrokerUnavailable, UnknownBroker) as error:
-            self._pause(alias, error)
+    def _step(self) -> int:
+        if not self._keep_share():
             return 0
-        sent = list(zip(rows, receipts, strict=True))
-        self._complete([(row, receipt) for row, receipt in sent if receipt.error is None])
-        left = [receipt.error for _, receipt in sent if isinstance(receipt.error, BrokerUnavailable)]
-        for row, receipt in sent:
-            if receipt.error is not None and not isinstance(receipt.error, BrokerUnavailable):
-                self._bury(row, receipt.error)
-        if left:
-            self._pause(alias, left[0])
+        rows = self._next_rows()
+        if not rows:
+            self._circuits.forgo()
+            self._settle(0)
+            return 0
+        if self._reads_ahead and not self._circuits.open():
+            self._read_ahead()
+        began = time.monotonic()
+        done = self._bury_expired(rows)
+        live = [row for row in rows if not row.is_expired]
+        for alias in dict.fromkeys(row.broker for row in live):
+            done += self._send(alias, [row for row in live if row.broker == alias])
+        self._circuits.forgo()
+        self._adapt(len(rows), time.monotonic() - began)
+        self._settle(PENDING)
+        return done
+
+    # The lanes
+
+    def _keep_share(self) -> bool:
+        """Do what is due about the lanes; return whether there is any to work in."""
+        if not self._share.is_beat_due and self._share.lasts > _timeout():
+            return bool(self._share.held)
+        if lost := self._share.beat():
+            self._start_over()
+            signals.tell(signals.relay_lost_lanes, type(self), owner=self.owner, lanes=lost)
+        if surplus := self._share.surplus():
+            # Nothing of them may be on its way when another relay begins with them.
+            self._settle(0)
+            self._take_back([])
+            self._share.give_back(surplus)
+            signals.tell(signals.relay_gave_lanes, type(self), owner=self.owner, lanes=surplus)
+        elif taken := self._share.take():
+            signals.tell(signals.relay_took_lanes, type(self), owner=self.owner, lanes=taken)
+        self._look_around()
+        return bool(self._share.held)
+
+    def _look_around(self) -> None:
+        """See what may be sent now: lanes, pauses, held keys."""
+        paused = Pause.objects.active()
+        lanes = frozenset(self._share.held)
+        self._scope = Scope(
+            lanes=None if len(lanes) == LANES else lanes,
+            topics=paused.topics,
+            keys=paused.keys,
+            brokers=paused.brokers,
+            holds=DeadLetter.objects.holds(),
+        )
+
+    # Reading
+
+    def _next_rows(self) -> list["Outgoing"]:
+        if self._ahead is None:
+            self._read_ahead()
+        ahead, self._ahead = self._ahead, None
+        return [] if ahead is None else ahead.result()
+
+    def _read_ahead(self) -> None:
+        # Between two reads: one that is under way could still see rows that have left since.
+        self._settle(len(self._pending))
+        self._reader.release(self._completed)
+        self._completed.clear()
+        scope = replace(self._scope, closed=self._circuits.choose())
+        self._ahead = self._reading.submit(self._reader.read, scope, min(self._size, conf.DLQ_RELAY_BATCH))
+
+    def _take_back(self, rows: Collection["Outgoing"]) -> None:
+        """Read these rows again, and before what was read after them."""
+        ahead, self._ahead = self._ahead, None
+        self._reader.take_back([*rows, *(ahead.result() if ahead is not None else ())])
+
+    def _start_over(self) -> None:
+        """Forget what was in hand, since nobody knows what became of it: the outbox does."""
+        under_way: list[Future[Any]] = [completion.future for completion in self._pending]
+        wait(under_way if self._ahead is None else [*under_way, self._ahead])
+        self._pending.clear()
+        self._completed.clear()
+        self._ahead = None
+        self._circuits.forgo()
+        self._reader.start_over()
+        self._reading.let_go()
+        self._completing.let_go()
+
+    def _adapt(self, rows: int, seconds: float) -> None:
+        """Make batches so large that the fixed costs of each do not matter, and so small that none takes long."""
+        if rows >= self._size and seconds < QUICK:
+            self._size = min(self._size * 2, conf.DLQ_RELAY_BATCH)
+        elif seconds > SLOW:
+            self._size = max(self._size // 2, LEAST_BATCH)
+
+    # Sending
+
+    def _send(self, alias: str, rows: Sequence["Outgoing"]) -> int:
+        if self._circuits.is_probe(alias):
+            self._take_back(rows[1:])
+            rows = rows[:1]
+        try:
+            receipts = brokers[alias].send([row.record() for row in rows], self._deadline())
+        except (BrokerUnavailable, UnknownBroker) as error:
+            self._circuits.failed(alias, error)
+            self._take_back(rows)
+            return 0
+        confirmed = [(row, receipt) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is None]
+        if confirmed:
+            self._complete(confirmed)
+        if len(confirmed) == len(rows):
+            self._circuits.succeeded(alias)
+            return len(rows)
+        failed = [
+            (row, receipt.error) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is not None
+        ]
+        return len(confirmed) + self._fail(alias, failed)
+
+    def _deadline(self) -> float:
+        """Return the seconds that a send may take: it ends before anybody else can take over."""
+        if self._share.lasts < _timeout():  # what came before may have used up much of it
+            self._share.doubt()
+            if self._share.beat() or self._share.lasts <= 0:
+                raise LeaseLost("lanes have passed to another relay")
+        return min(_timeout(), self._share.lasts)
+
+    def _fail(self, alias: str, failed: Sequence[tuple["Outgoing", BrokerError]]) -> int:
+        """Deal with what was not confirmed; return how much of it left the outbox."""
+        buried = 0
+        left = [row for row, error in failed if isinstance(error, (BrokerUnavailable, HeldBack))]
+        outages = [error for _, error in failed if isinstance(error, BrokerUnavailable)]
+        for row, error in failed:
+            if not isinstance(error, (BrokerUnavailable, HeldBack)):
+                buried += self._bury(row, error)
+        if outages:
+            self._circuits.failed(alias, outages[0])
         else:
-            self._pauses.pop(alias, None)
-        return len(rows) - len(left)
+            self._circuits.succeeded(alias)
+        if left:
+            self._take_back(left)
+        return buried
 
-    def _pause(self, alias: str, error: Exception) -> None:
-        troubles = self._pauses[alias].troubles + 1 if alias in self._pauses else 1
-        self._pauses[alias] = Pause(troubles, time.monotonic() + pause_after(troubles), str(error))
-        signals.tell(signals.broker_unavailable, type(self), broker=alias, error=error)
+    def _bury_expired(self, rows: Sequence["Outgoing"]) -> int:
+        buried = 0
+        for row in rows:
+            if row.is_expired:
+                error = f"expired: it was to be sent before {row.expires_at:%Y-%m-%d %H:%M:%S} UTC, and was not"
+                buried += self._bury(row, Expired(error))
+        return buried
 
-    def _complete(self, sent: Sequence[Sent]) -> None:
-        if not sent:
-            return
+    def _bury(self, outgoing: "Outgoing", error: Exception) -> int:
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            self._fence()
-            OutboxMessage.objects.complete([(row, receipt.partition, receipt.offset) for row, receipt in sent])
-            replays = [row.letter_id for row, _ in sent if row.letter_id is not None]
-            if replays:
-                burial.resolve_replays(replays)
-        signals.tell(signals.messages_published, type(self), rows=[row for row, _ in sent])
+            fence = self._share.fence([outgoing.lane])
+            RelayLane.objects.fence(fence.owner, fence.held)
+            row = OutboxMessage.objects.filter(pk=outgoing.pk).first()
+            if row is None:  # somebody has deleted it
+                return 0
+            letter = burial.bury_unsent(row, Failure.of(error, "relay", row.topic))
+        self._completed.append(outgoing.pk)
+        if letter.holds_key:
+            self._take_back([])
+            self._look_around()
+        return 1
 
-    def _bury(self, row: OutboxMessage, error: Exception) -> None:
+    # Completing
+
+    def _complete(self, confirmed: Sequence[tuple["Outgoing", "Receipt"]]) -> None:
+        rows = [row for row, _ in confirmed]
+        fence = self._share.fence(sorted({row.lane for row in rows}))
+        self._pending.append(Completion(rows, self._completing.submit(_complete, confirmed, fence)))
+        self._settle(PENDING)
+
+    def _settle(self, most: int) -> None:
+        """Take note of what is completed, and wait until at most so many batches are not."""
+        while self._pending and (len(self._pending) > most or self._pending[0].future.done()):
+            completion = self._pending[0]
+            completion.future.result()
+            self._pending.popleft()
+            self._completed.extend(row.id for row in completion.rows)
+            self._share.count(len(completion.rows))
+            signals.tell(signals.messages_published, type(self), rows=completion.rows)
+
+
+def _complete(confirmed: Sequence[tuple["Outgoing", "Receipt"]], fence: "Fence") -> None:
+    """Move what is confirmed to the history; raise LeaseLost if some of it is another relay's by now."""
+    places = [(row, receipt.partition, receipt.offset) for row, receipt in confirmed]
+    replays = [row.letter_id for row, _ in confirmed if row.letter_id is not None]
+    if replays:
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            self._fence()
-            burial.bury_unsent(row, Failure.of(error, "relay", row.topic))
-
-    def _expect_lease(self) -> None:
-        """Raise LeaseLost unless the lease lasts for another send."""
-        if not (self._is_fresh() or self._keep()):
-            raise LeaseLost("the lease has passed to another relay")
-
-    def _fence(self) -> None:
-        """Raise LeaseLost unless the lease is this relay's; in the transaction, so that it stays so until commit."""
-        if not self._keep():
-            raise LeaseLost("the lease has passed to another relay")
+            moved = OutboxMessage.objects.complete(places, fence)
+            burial.resolve_replays(replays)
+    else:
+        moved = OutboxMessage.objects.complete(places, fence)
+    if moved < len(places):
+        # Either a lane is lost, or somebody has deleted rows that were being sent.
+        RelayLane.objects.fence(fence.owner, fence.held)
 
 
-def _in_key_order(rows: Iterable[OutboxMessage]) -> list[OutboxMessage]:
-    """Put the rows of each key in the order of their ids, in the places that the key's rows have together."""
-    ordered = list(rows)
-    places: dict[tuple[str, str], list[int]] = {}
-    for place, row in enumerate(ordered):
-        if row.key is not None:
-            places.setdefault((row.topic, row.key), []).append(place)
-    for taken in places.values():
-        for place, row in zip(taken, sorted((ordered[place] for place in taken), key=lambda row: row.pk), strict=True):
-            ordered[place] = row
-    return ordered
+def _timeout() -> float:
+    return conf.DLQ_PUBLISH_TIMEOUT.total_seconds()

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_dlq import signals
 from django_dlq.exceptions import BrokerUnavailable
 
+FIRST_REST = 0.001
 LONGEST_PAUSE = 5.0
 LONGEST_STEP = 1.0
 SUPERVISOR = "DLQ_SUPERVISOR_PID"
@@ -38,7 +39,8 @@ class Loop:
 
     SIGTERM and SIGINT let it finish the batch in hand; a second one ends the process at once, as if it had been killed,
     which loses nothing. While the database or the broker cannot be reached it waits, longer each time up to five
-    seconds, and goes on by itself.
+    seconds, and goes on by itself. Where there was just work there is often more: so it looks again at once, and waits
+    longer each time up to `idle` seconds.
     """
 
     def __init__(self, machine: Machine, *, idle: float) -> None:
@@ -46,6 +48,7 @@ class Loop:
         self.idle = idle
         self.stopped = threading.Event()
         self._troubles = 0
+        self._idle_turns = 0
 
     def run(self) -> None:
         """Run until stopped, then close the machine."""
@@ -57,7 +60,7 @@ class Loop:
             self._close()
 
     def _turn(self) -> None:
-        _close_old_connections()
+        close_old_connections()
         try:
             done = self.machine.run_once()
         except BrokerUnavailable as error:
@@ -70,8 +73,10 @@ class Loop:
             self._pause_for_trouble()
         else:
             self._troubles = 0
+            self._idle_turns = 0 if done else self._idle_turns + 1
             if not done:
-                self._rest(self.idle * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
+                longest = min(self.idle, FIRST_REST * 2 ** min(self._idle_turns, 20))
+                self._rest(longest * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
 
     def _pause_for_trouble(self) -> None:
         self._troubles += 1
@@ -142,7 +147,7 @@ def close_connections() -> None:
         connection.close()
 
 
-def _close_old_connections() -> None:
+def close_old_connections() -> None:
     """Close connections that outlived CONN_MAX_AGE.
 
     Its default 0 means "after each request"; a process that never ends a request would connect anew for every batch.

@@ -1,10 +1,10 @@
 """The outbox: messages that were written with the business rows and are not yet confirmed by the broker."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -14,8 +14,11 @@ from django_dlq.message import Record
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.indexes import PartialIndex
+from django_dlq.models.outgoing import own_headers
+from django_dlq.models.postgresql import Fence
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.published_message import PublishedMessage
+from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.stored_message import StoredMessage
 
 COMPUTED = frozenset({"due_at", "expires_at", "created_at"})
@@ -23,7 +26,28 @@ COMPUTED = frozenset({"due_at", "expires_at", "created_at"})
 
 ROWS_PER_INSERT = 1000
 
-Confirmed = tuple["OutboxMessage", int | None, int | None]
+
+class Sent(Protocol):
+    """What is known of a row that was read to be sent."""
+
+    @property
+    def pk(self) -> Any:
+        """The row's id."""
+
+    @property
+    def topic(self) -> str:
+        """Its topic."""
+
+    @property
+    def key(self) -> str | None:
+        """Its key."""
+
+    @property
+    def priority(self) -> int:
+        """Its priority."""
+
+
+Confirmed = tuple[Sent, int | None, int | None]
 """A row, and the partition and offset where the broker has it."""
 
 
@@ -55,11 +79,7 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         """Messages whose time has come, by the database's clock."""
         return self.filter(Q(due_at=None) | Q(due_at__lte=DatabaseNow()))
 
-    def in_sending_order(self) -> Self:
-        """The higher priority first, then in the order in which they were published."""
-        return self.order_by("-priority", "id")
-
-    def elders_of(self, rows: Collection["OutboxMessage"]) -> Self:
+    def elders_of(self, rows: Collection[Sent]) -> Self:
         """Due messages of the same keys that were published before one of these with a lower priority.
 
         One condition for each topic, not for each row, which SQLite would find too deep: so there may be a few more,
@@ -73,25 +93,29 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
             elders |= Q(topic=topic, key__in=keys, priority__lt=lower, pk__lt=earlier)
         return self.due().filter(elders)
 
-    def with_expiry(self) -> Self:
-        """Tell of each message whether it must not be sent any more, by the database's clock: `is_expired`."""
-        return self.annotate(is_expired=Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow()))
+    def complete(self, confirmed: Sequence[Confirmed], fence: Fence | None = None) -> int:
+        """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none.
 
-    def complete(self, confirmed: Sequence[Confirmed]) -> None:
-        """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none."""
+        Return how many were moved. With a fence, only those of lanes that are held, which stay so until the transaction
+        ends; elsewhere than on PostgreSQL LeaseLost is raised unless all of them are.
+        """
         using = self.db
         places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
         keeps_history = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
         if connections[using].vendor == "postgresql":
             if keeps_history:
-                postgresql.move(self.model, PublishedMessage, places, using=using)
-            else:
-                postgresql.delete(self.model, [pk for pk, _, _ in places], using=using)
-            return
-        if keeps_history:
-            history = (row.published(partition, offset) for row, partition, offset in confirmed)
-            PublishedMessage.objects.using(using).bulk_create(history)
-        self.using(using).filter(pk__in=[pk for pk, _, _ in places]).delete()
+                return postgresql.move(self.model, PublishedMessage, places, using=using, fence=fence)
+            return postgresql.delete(self.model, [pk for pk, _, _ in places], using=using, fence=fence)
+        with transaction.atomic(using=using):
+            if fence is not None:
+                RelayLane.objects.db_manager(using).fence(
+                    fence.owner, dict(zip(fence.lanes, fence.epochs, strict=True))
+                )
+            if keeps_history:
+                rows = self.using(using).in_bulk([pk for pk, _, _ in places])
+                history = [rows[pk].published(*place) for pk, *place in places if pk in rows]
+                PublishedMessage.objects.using(using).bulk_create(history)
+            return self.using(using).filter(pk__in=[pk for pk, _, _ in places]).delete()[0]
 
 
 class OutboxMessage(StoredMessage):
@@ -107,9 +131,6 @@ class OutboxMessage(StoredMessage):
     # A replay: the dead letter it comes from, and the only group that shall handle it (empty: all).
     letter_id = models.BigIntegerField(_("dead letter"), null=True, blank=True)
     group = models.CharField(_("group"), max_length=100, blank=True, default="")
-
-    # Set by with_expiry().
-    is_expired: bool
 
     objects = PrimaryManager.from_queryset(OutboxQuerySet)()
 
@@ -152,7 +173,7 @@ class OutboxMessage(StoredMessage):
             topic=self.topic,
             key=self.key_bytes,
             body=self.body_bytes,
-            headers=(*self.headers, *self._own_headers()),
+            headers=(*self.headers, *own_headers(self)),
         )
 
     def published(self, partition: int | None, offset: int | None) -> PublishedMessage:
@@ -167,16 +188,3 @@ class OutboxMessage(StoredMessage):
             offset=offset,
             **self.message_columns(),
         )
-
-    def _own_headers(self) -> Iterable[tuple[str, bytes]]:
-        yield wire.ID, self.message_id.encode()
-        if self.message_key != self.message_id:
-            yield wire.MESSAGE_KEY, self.message_key.encode()
-        if self.tag:
-            yield wire.TAG, self.tag.encode()
-        if self.expires_at is not None:
-            yield wire.EXPIRES, self.expires_at.isoformat().encode()
-        if self.group:
-            yield wire.GROUP, self.group.encode()
-        if self.letter_id is not None:
-            yield wire.LETTER, str(self.letter_id).encode()

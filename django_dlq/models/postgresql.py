@@ -26,6 +26,11 @@ class Fence(NamedTuple):
     lanes: Sequence[int]
     epochs: Sequence[int]
 
+    @property
+    def held(self) -> dict[int, int]:
+        """The lanes, each with its epoch."""
+        return dict(zip(self.lanes, self.epochs, strict=True))
+
 
 def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: frozenset[str]) -> list[int]:
     """Insert rows with one statement, leaving out some columns; return their ids, in the order of the rows.

@@ -1,41 +1,70 @@
-"""Who may relay: a lease on the database's clock, with a fencing number."""
+"""Which relay may send what: lanes, leased on the database's clock, with a fencing number."""
 
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from django.db import models
+from django.db import connections, models, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from django_dlq.exceptions import LeaseLost
+from django_dlq.message import LANES
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.primary import PrimaryManager
 
+Held = Mapping[int, int]
+"""Lanes, each with the epoch of its lease."""
+
+_FREE = Q(leased_until=None) | Q(leased_until__lte=DatabaseNow())
+
 
 class RelayLaneManager(PrimaryManager["RelayLane"]):
-    """Take, keep and give back the lane. Each is one UPDATE whose WHERE decides a race."""
+    """Take, keep, check and give back lanes. Each is an UPDATE whose WHERE decides a race, or holds the rows' locks."""
 
-    def take(self, owner: str, lease: timedelta) -> int | None:
-        """Lease the lane if it is free; return the epoch, or None while another relay holds it."""
-        self.get_or_create(lane=0)
-        free = Q(leased_until=None) | Q(leased_until__lte=DatabaseNow())
-        taken = self.filter(free, lane=0).update(owner=owner, epoch=F("epoch") + 1, leased_until=in_future(lease))
-        return self.filter(lane=0, owner=owner).values_list("epoch", flat=True).first() if taken else None
+    def free(self) -> list[int]:
+        """Return the lanes that nobody has, or whose relay has fallen silent."""
+        known = dict(self.annotate(is_free=_FREE).values_list("lane", "is_free"))
+        missing = [lane for lane in range(LANES) if lane not in known]
+        if missing:
+            self.bulk_create([RelayLane(lane=lane) for lane in missing], ignore_conflicts=True)
+        return [lane for lane in range(LANES) if known.get(lane, True)]
 
-    def keep(self, owner: str, epoch: int, lease: timedelta) -> bool:
-        """Prolong the lease; return False if it has passed to another relay, or has run out."""
-        return bool(
-            self._mine(owner, epoch).filter(leased_until__gt=DatabaseNow()).update(leased_until=in_future(lease))
-        )
+    def take(self, owner: str, lanes: Collection[int], lease: timedelta) -> dict[int, int]:
+        """Lease those of the lanes that are free; return them with their new epochs."""
+        with transaction.atomic(using=self.db):
+            # Two relays that come at once pass each other by, instead of waiting or locking each other out.
+            skip = connections[self.db].features.has_select_for_update_skip_locked
+            candidates = self.select_for_update(skip_locked=skip).filter(_FREE, lane__in=lanes)
+            wanted = list(candidates.values_list("lane", flat=True))
+            mine = {"owner": owner, "epoch": F("epoch") + 1, "leased_until": in_future(lease)}
+            if not wanted or not self.filter(_FREE, lane__in=wanted).update(**mine):
+                return {}
+            return {lane: epoch for lane, epoch in self.held(owner).items() if lane in wanted}
 
-    def give_back(self, owner: str, epoch: int) -> None:
-        """End the lease at once, so that the next relay need not wait for it to run out."""
-        self._mine(owner, epoch).update(leased_until=None)
+    def held(self, owner: str) -> dict[int, int]:
+        """Return the lanes that a relay has, whether or not its lease has run out."""
+        return dict(self.filter(owner=owner).values_list("lane", "epoch"))
 
-    def _mine(self, owner: str, epoch: int) -> models.QuerySet["RelayLane"]:
-        return self.filter(lane=0, owner=owner, epoch=epoch)
+    def keep(self, owner: str, lease: timedelta) -> None:
+        """Prolong the leases of a relay; also one that has run out, if nobody has taken the lane meanwhile."""
+        self.filter(owner=owner).update(leased_until=in_future(lease))
+
+    def give_back(self, owner: str, lanes: Collection[int]) -> None:
+        """End leases at once, so that the next relay need not wait for them to run out."""
+        self.filter(owner=owner, lane__in=lanes).update(owner="", leased_until=None)
+
+    def fence(self, owner: str, held: Held) -> None:
+        """Raise LeaseLost unless each lane is this relay's at its epoch; until the transaction ends they stay so."""
+        # An UPDATE, since it is the one statement that every database begins by locking.
+        mine = Q(pk__in=[])
+        for epoch, lanes in _by_epoch(held).items():
+            mine |= Q(epoch=epoch, lane__in=lanes)
+        if self.filter(mine, owner=owner).update(owner=owner) != len(held):
+            raise LeaseLost("a lane has passed to another relay")
 
 
 class RelayLane(models.Model):
-    """A share of the outbox that one relay at a time may send. For now there is one lane: the whole outbox."""
+    """A share of the outbox that one relay at a time may send: the messages whose keys hash to its number."""
 
     lane = models.PositiveSmallIntegerField(_("lane"), primary_key=True)
     owner = models.CharField(_("relay"), max_length=255, blank=True, default="")
@@ -50,3 +79,10 @@ class RelayLane(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lane}: {self.owner} (epoch {self.epoch})"
+
+
+def _by_epoch(held: Held) -> dict[int, list[int]]:
+    lanes: dict[int, list[int]] = {}
+    for lane, epoch in held.items():
+        lanes.setdefault(epoch, []).append(lane)
+    return lanes

@@ -17,11 +17,12 @@ class RelayProcessQuerySet(models.QuerySet["RelayProcess"]):
         """Relays that have said lately that they run."""
         return self.filter(alive_until__gt=DatabaseNow())
 
-    def beat(self, owner: str, lease: timedelta, *, sent: int = 0, rate: float = 0.0) -> None:
-        """Say that a relay runs, and how much it has sent; forget those that have fallen silent."""
+    def beat(self, owner: str, lease: timedelta, *, sent: int = 0, rate: float = 0.0) -> int:
+        """Say that a relay runs, and how much it has sent; forget the silent ones, and return how many run."""
         self.filter(alive_until__lte=DatabaseNow()).exclude(owner=owner).delete()
         if not self.filter(owner=owner).update(alive_until=in_future(lease), sent=sent, rate=rate):
             self.create(owner=owner, alive_until=in_future(lease), sent=sent, rate=rate)
+        return self.alive().count()
 
 
 class RelayProcess(models.Model):

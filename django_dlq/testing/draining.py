@@ -43,7 +43,7 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
     outbox. retries: "due" makes the attempts whose time has come, "now" all of them without waiting, to the end of
     their ladder.
 
-    Raises DrainError if it does not come to an end in `max_rounds`, if another relay holds the lease, or if
+    Raises DrainError if it does not come to an end in `max_rounds`, if another relay is running, or if
     DLQ_BROKERS names a broker that would carry the messages out of this process; BrokerUnavailable if the test has
     told the broker to be down. Not promised: the order in which groups take their turns.
     """
@@ -51,8 +51,8 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
     handled, relayed = InboxMessage.objects.count(), 0
     with ExitStack() as stack:
         relay = stack.enter_context(closing(Relay()))
-        if not relay.has_lease():
-            raise DrainError("another relay holds the lease; drain() works only while none is running")
+        if not relay.has_all_lanes():
+            raise DrainError("another relay has lanes; drain() works only while none is running")
         consumers = [stack.enter_context(closing(Consumer(group))) for group in handlers.groups()]
         for _ in range(max_rounds):
             sent = _send(relay)

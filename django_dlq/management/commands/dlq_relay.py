@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from django_dlq.debezium import expect_relay
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.relay import Relay
 
@@ -11,11 +12,12 @@ from django_dlq.relay import Relay
 class Command(MachineCommand):
     """Send the outbox to the brokers."""
 
-    help = "Sends the messages of the outbox to their brokers. One relay at a time works; others wait for its lease."
+    help = "Sends the messages of the outbox to their brokers. Several relays share the work."
 
     def make(self, **options: Any) -> Relay:
-        """Return a relay."""
-        self.relay = Relay()
+        """Return a relay; raise RelayIsOff where Debezium is in its place."""
+        expect_relay()
+        self.relay = Relay(pipelined=not options["once"])
         return self.relay
 
     def report(self, done: int) -> str:

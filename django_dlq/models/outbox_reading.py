@@ -1,0 +1,151 @@
+"""Read the outbox page by page along its primary key, with statements that are compiled once.
+
+An idle relay looks a hundred times a second, and the ORM takes longer to say such a statement than the database to
+answer it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db import connections
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+
+from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.dead_letter import DeadLetter
+from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Outgoing, expressions
+
+PAGE_BYTES = 16_000_000
+"""The most that the bodies of one page may take in memory, unless a single one takes more."""
+
+_AFTER = -7_203_957_106_849
+"""Stands in a compiled statement for the id after which to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows a relay may send now.
+
+    lanes: those that it has, or None for all of them. closed: brokers that are out of reach. topics, keys, brokers:
+    what is paused. holds: which dead letters hold their keys, in a form that changes when they do; empty if none does.
+    """
+
+    lanes: frozenset[int] | None = None
+    closed: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+    keys: frozenset[tuple[str, str]] = frozenset()
+    brokers: frozenset[str] = frozenset()
+    holds: tuple[int, ...] = ()
+
+    def rows(self) -> OutboxQuerySet:
+        """Return the rows."""
+        rows: OutboxQuerySet = OutboxMessage.objects.all()
+        if self.lanes is not None:
+            rows = rows.filter(lane__in=sorted(self.lanes))
+        if shut := self.closed | self.brokers:
+            rows = rows.exclude(broker__in=sorted(shut))
+        if self.topics:
+            rows = rows.exclude(topic__in=sorted(self.topics))
+        if self.keys:
+            rows = rows.exclude(reduce(or_, (Q(topic=topic, key=key) for topic, key in sorted(self.keys))))
+        if self.holds:
+            held = DeadLetter.objects.filter(holds_key=True, topic=OuterRef("topic"), key=OuterRef("key"))
+            # A replay is what the others wait for.
+            rows = rows.filter(Q(letter_id__isnull=False) | ~Exists(held))
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What to send next. `last`: up to which id all has been seen. `is_full`: whether there is more behind it."""
+
+    rows: list[Outgoing]
+    last: int
+    is_full: bool
+
+
+class Reading:
+    """The statements for one scope and one size of page. Used by one thread."""
+
+    def __init__(self, scope: Scope, size: int, *, using: str) -> None:
+        self.scope = scope
+        self.size = size
+        self._using = using
+        self._largest = PAGE_BYTES // size
+        rows = scope.rows()
+        delayed = rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
+        at_once = rows.filter(due_at__isnull=True)
+        self._compiled = _Compiled(
+            [
+                # The oldest are in every page, so nothing urgent keeps them waiting for ever.
+                self._columns(at_once.filter(id__gt=_AFTER).order_by("id"), ALONG),
+                self._columns(delayed.order_by("due_at", "id"), ASIDE),
+                self._columns(at_once.filter(priority__gt=0).order_by("-priority", "id"), ASIDE),
+            ],
+            using=using,
+        )
+
+    def page(self, after: int) -> Page:
+        """Read up to one page of the rows after this id.
+
+        With them, wherever they are, come up to a page of the urgent rows and of the delayed ones whose time has come;
+        so a row may be there twice. Bodies are whole, unless they would take more than PAGE_BYTES together: then the
+        page ends before.
+        """
+        read = self._compiled.run(after)
+        along = [row for row in read if row.part == ALONG]
+        page = Page(read, along[-1].id if along else after, len(along) == self.size)
+        return self._with_bodies(page, after) if any(row.is_partial for row in read) else page
+
+    def elders(self, urgent: Sequence[Outgoing]) -> list[Outgoing]:
+        """Read due rows of the same keys that were published before one of these with a lower priority, by their ids.
+
+        There may be a few more, of these keys too, that were published a little later.
+        """
+        rows = self.scope.rows().due().elders_of(urgent).order_by("id")
+        return [Outgoing._make(row) for row in self._columns(rows, ASIDE).using(self._using)]
+
+    def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
+        computed = expressions(self._largest) | {"part": Value(part)}
+        return rows.annotate(**computed).values_list(*COLUMNS)[: self.size]
+
+    def _with_bodies(self, page: Page, after: int) -> Page:
+        kept: list[Outgoing] = []
+        room, last, is_full = PAGE_BYTES, page.last, page.is_full
+        for row in page.rows:
+            room -= row.size or 0 if row.is_partial else 0
+            if room < 0 and kept:
+                # What is aside is found again wherever the reading stands; what lies along the way must not be passed.
+                last, is_full = max((row.id for row in kept if row.part == ALONG), default=after), True
+                break
+            kept.append(row)
+        large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
+        bodies: dict[int, Any] = dict(large.values_list("pk", "body"))
+        # One that is gone meanwhile has been sent, or deleted by a person.
+        whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
+                 if not row.is_partial or row.id in bodies]  # fmt: skip
+        return Page(whole, last, is_full)
+
+
+class _Compiled:
+    """Several queries of the same columns as one statement."""
+
+    def __init__(self, parts: Sequence["QuerySet[OutboxMessage, Any]"], *, using: str) -> None:
+        self._using = using
+        compilers = [part.query.get_compiler(using=using) for part in parts]
+        compiled = [compiler.as_sql() for compiler in compilers]
+        # As derived tables, since SQLite takes no LIMIT inside a UNION.
+        self._sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) part_{n}" for n, (sql, _) in enumerate(compiled))  # noqa: S608
+        self._parameters = [parameter for _, parameters in compiled for parameter in parameters]
+        self._first = compilers[0]
+
+    def run(self, after: int) -> list[Outgoing]:
+        """Return the rows, those of the first part in the order of their ids."""
+        parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(self._sql, parameters)
+            fetched = cursor.fetchall()
+        return [Outgoing._make(row) for row in self._first.results_iter([fetched])]

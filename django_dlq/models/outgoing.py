@@ -1,0 +1,125 @@
+"""A row of the outbox as the relay reads it: a tuple, since a model instance would cost more than sending it does."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import BooleanField, Case, ExpressionWrapper, F, Func, IntegerField, Q, TextField, When
+from django.db.models.functions import Cast
+
+from django_dlq import message as wire
+from django_dlq.message import Headers, Record
+from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.fields import headers_from_text
+
+ALONG, ASIDE = 0, 1
+"""How a row was found: on the way along the primary key, or for its urgency or its delay."""
+
+
+class Outgoing(NamedTuple):
+    """One message to send, with the names of OutboxMessage's columns.
+
+    `body` is None for a tombstone, and for a body that is too large to be read with a whole page: then `size`, its
+    length in bytes, says so. `is_expired`: whether it must not be sent any more, by the database's clock.
+    `part`: ALONG or ASIDE.
+    """
+
+    id: int
+    lane: int
+    topic: str
+    key: str | None
+    raw_key: bytes | None
+    tag: str
+    headers_text: str
+    body: bytes | None
+    size: int | None
+    broker: str
+    message_id: str
+    message_key: str
+    priority: int
+    expires_at: datetime | None
+    is_expired: bool
+    letter_id: int | None
+    group: str
+    part: int
+
+    @property
+    def pk(self) -> int:
+        """The row's id, as models call it."""
+        return self.id
+
+    @property
+    def headers(self) -> Headers:
+        """The publisher's headers."""
+        return headers_from_text(self.headers_text)
+
+    @property
+    def thread(self) -> tuple[str, str | None]:
+        """What keeps its order: the topic and the key."""
+        return self.topic, self.key
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it was found for its urgency or its delay, wherever it lies."""
+        return self.part == ASIDE
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the body has yet to be read."""
+        return self.body is None and self.size is not None
+
+    def record(self) -> Record:
+        """Return the message as it will travel: the publisher's headers, then this app's own."""
+        key = self.key
+        if self.raw_key is not None:
+            raw: bytes | None = bytes(self.raw_key)
+        else:
+            raw = None if key is None else key.encode()
+        return Record(
+            topic=self.topic,
+            key=raw,
+            body=None if self.body is None else bytes(self.body),
+            headers=(*self.headers, *own_headers(self)),
+        )
+
+
+class _OctetLength(Func):
+    """The length in bytes."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Call it by the only name that old releases of SQLite know."""
+        return self.as_sql(compiler, connection, function="LENGTH", **extra)
+
+
+def expressions(largest: int) -> dict[str, Any]:
+    """Return what is computed while reading, by name; bodies of more than `largest` bytes are left out."""
+    small = When(Q(body__isnull=True) | Q(size__lte=largest), then=F("body"))
+    expired = Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow())
+    return {
+        "headers_text": Cast("headers", TextField()),
+        "size": _OctetLength("body"),
+        "small_body": Case(small, default=None),
+        "is_expired": ExpressionWrapper(expired, output_field=BooleanField()),
+    }
+
+
+COLUMNS = tuple("small_body" if name == "body" else name for name in Outgoing._fields)
+"""The names of the columns and expressions to read, in the order of the fields."""
+
+
+def own_headers(row: Any) -> Iterator[tuple[str, bytes]]:
+    """Return the headers that this app adds to a message; it may be an Outgoing or an OutboxMessage."""
+    yield wire.ID, row.message_id.encode()
+    if row.message_key != row.message_id:
+        yield wire.MESSAGE_KEY, row.message_key.encode()
+    if row.tag:
+        yield wire.TAG, row.tag.encode()
+    if row.expires_at is not None:
+        yield wire.EXPIRES, row.expires_at.isoformat().encode()
+    if row.group:
+        yield wire.GROUP, row.group.encode()
+    if row.letter_id is not None:
+        yield wire.LETTER, str(row.letter_id).encode()

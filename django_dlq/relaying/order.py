@@ -1,0 +1,27 @@
+"""In which order to send what was read."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+
+from django_dlq.models.outgoing import Outgoing
+
+_by_id = itemgetter(0)
+
+
+def in_sending_order(rows: Sequence[Outgoing]) -> list[Outgoing]:
+    """Put the more urgent first, and of equals the earlier, but never a message before an earlier one of its key.
+
+    An earlier message is as urgent as the most urgent one that its key has later.
+    """
+    ordered = sorted(rows, key=_by_id)
+    if not any(row.priority for row in ordered):
+        return ordered
+    urgency: dict[tuple[str, str | None], int] = {}
+    ranked: list[tuple[int, Outgoing]] = []
+    for row in reversed(ordered):
+        rank = row.priority
+        if row.key is not None:
+            rank = urgency[row.thread] = max(rank, urgency.get(row.thread, 0))
+        ranked.append((-rank, row))
+    ranked.reverse()
+    return [row for _, row in sorted(ranked, key=_by_id)]

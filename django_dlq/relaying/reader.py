@@ -1,0 +1,140 @@
+"""Walk along the outbox, and hand each row out once.
+
+Ids are drawn before transactions commit, so a row may appear behind the place that the walk has reached. It therefore
+goes back again and again: a few seconds' worth all the time, and to the very beginning now and then. Each goes only as
+often as it costs a small share of the time, however much lies there that is dead or may not be sent.
+"""
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from django_dlq.models import OutboxMessage
+from django_dlq.models.outbox_reading import Page, Reading, Scope
+from django_dlq.models.outgoing import Outgoing
+from django_dlq.relaying.order import in_sending_order
+
+LATE = 5.0
+"""Seconds for which the place that was reached is still looked at all the time."""
+
+SWEEP_EVERY, FULL_PASS_EVERY = 0.005, 10.0
+SHARE = 50
+"""A pass that took a second is not made again for so many seconds."""
+
+
+class Reader:
+    """The walk of one relay. One thread at a time may use it."""
+
+    def __init__(self) -> None:
+        self._reading: Reading | None = None
+        self._taken: set[int] = set()
+        # Where the walk stands, and how far it has ever been: behind that it goes over old ground.
+        self._position = self._reached = 0
+        self._trail: deque[tuple[float, int]] = deque()
+        self._pass_took = 0.0
+        self._is_full_pass = True
+        self._next_sweep = self._next_full_pass = self._next_elders = 0.0
+
+    def read(self, scope: Scope, size: int) -> list[Outgoing]:
+        """Return rows to send next, in the order to send them; they are not handed out again until released.
+
+        Not promised: at most `size`, since urgent, delayed and earlier messages of urgent keys come on top.
+        """
+        reading = self._prepare(scope, size)
+        self._choose_start()
+        began = time.monotonic()
+        page = reading.page(self._position)
+        self._pass_took += time.monotonic() - began
+        self._walk_on(page)
+        rows = self._not_taken(page)
+        if any(row.priority for row in rows):
+            rows = self._with_elders(reading, rows)
+        self._taken.update(row.id for row in rows)
+        return in_sending_order(rows)
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Take note that rows have left the outbox, or may be handed out again.
+
+        Not while a page is being read: it might have begun to be read before they left.
+        """
+        self._taken.difference_update(ids)
+
+    def take_back(self, rows: Collection[Outgoing]) -> None:
+        """Hand these rows out again, and first what precedes them."""
+        self.release(row.id for row in rows)
+        self._position = min([self._position, *(row.id - 1 for row in rows)])
+
+    def start_over(self) -> None:
+        """Forget what was handed out, and begin at the beginning."""
+        self._taken.clear()
+        self._position = 0
+        self._is_full_pass = True
+
+    def _prepare(self, scope: Scope, size: int) -> Reading:
+        now = self._reading
+        if now is None or now.scope != scope or now.size != size:
+            if now is None or now.scope != scope:
+                # What lay outside the old scope has been passed by.
+                self._position, self._is_full_pass = 0, True
+            now = self._reading = Reading(scope, size, using=OutboxMessage.objects.db)
+        return now
+
+    def _choose_start(self) -> None:
+        """At the end of a pass, go back if it is time."""
+        if self._position < self._reached:
+            return
+        now = time.monotonic()
+        if now >= self._next_full_pass:
+            self._position, self._is_full_pass = 0, True
+        elif now >= self._next_sweep:
+            self._position = self._trail[0][1] if self._trail else 0
+
+    def _walk_on(self, page: Page) -> None:
+        self._position = page.last if page.is_full else max(page.last, self._reached)
+        if self._position < self._reached:
+            return
+        now = time.monotonic()
+        self._reached = self._position
+        self._next_sweep = now + max(SWEEP_EVERY, self._pass_took * SHARE)
+        if self._is_full_pass:
+            self._next_full_pass = now + max(FULL_PASS_EVERY, self._pass_took * SHARE)
+        self._pass_took, self._is_full_pass = 0.0, False
+        self._leave_trail(now)
+
+    def _leave_trail(self, now: float) -> None:
+        if not self._trail or now - self._trail[-1][0] >= LATE / 10:
+            self._trail.append((now, self._reached))
+        # The first entry is the youngest that is old enough.
+        while len(self._trail) > 1 and now - self._trail[1][0] >= LATE:
+            self._trail.popleft()
+
+    def _not_taken(self, page: Page) -> list[Outgoing]:
+        found: dict[int, Outgoing] = {}
+        for row in page.rows:  # those along the way come first
+            if row.id not in self._taken:
+                found.setdefault(row.id, row)
+        return list(found.values())
+
+    def _with_elders(self, reading: Reading, rows: list[Outgoing]) -> list[Outgoing]:
+        """Add the earlier messages of urgent keys, which inherit their urgency.
+
+        No index finds them, so in a large backlog that is done only now and then; until then the urgent messages with a
+        key wait.
+        """
+        urgent = [row for row in rows if row.priority and row.key is not None and row.is_aside]
+        if not urgent:
+            return rows
+        began = time.monotonic()
+        if began < self._next_elders:
+            waiting = {row.id for row in urgent}
+            return [row for row in rows if row.id not in waiting]
+        elders = reading.elders(urgent)
+        took = time.monotonic() - began
+        self._next_elders = began + took * SHARE if took > SWEEP_EVERY else 0.0
+        known = {row.id for row in elders}
+        others = [row for row in rows if row.id not in known]
+        if len(elders) >= reading.size:
+            # Perhaps there are more, so what these precede has to wait.
+            keys = {row.thread for row in elders}
+            others = [row for row in others if not row.is_aside or row.thread not in keys or row.id < elders[-1].id]
+        return [*(row for row in elders if row.id not in self._taken), *others]
