@@ -1,0 +1,119 @@
+"""The values in which metrics are told. Their names are those of `dlq_stats --json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What waits of the outbox, or of one topic, lane or broker. The age is 0.0 where nothing is due."""
+
+    due: int = 0
+    delayed: int = 0
+    oldest_due_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox(Share):
+    """What waits in the outbox. Where something is not exact, it is an estimate."""
+
+    due_exact: bool
+    delayed_exact: bool
+    topics: Mapping[str, Share]
+    lanes: Mapping[int, Share]
+    brokers: Mapping[str, Share]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What went out in the last minute, as the history has it. Lag: from `publish` to the broker's confirmation."""
+
+    rate: float
+    lag_seconds: float
+    longest_lag_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayState:
+    """One relay that runs."""
+
+    owner: str
+    started_at: datetime
+    lanes: tuple[int, ...]
+    sent: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relays:
+    """The relays that run, and the lanes that none of them has."""
+
+    alive: tuple[RelayState, ...]
+    free_lanes: tuple[int, ...]
+
+    @property
+    def rate(self) -> float:
+        """Messages per second, of all relays together."""
+        return sum(relay.rate for relay in self.alive)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A broker that relays cannot reach. `since` and `reason` are those of the one that noticed it first."""
+
+    broker: str
+    since: datetime
+    reason: str
+    relays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """One thing that a person has paused."""
+
+    scope: str
+    broker: str
+    topic: str
+    key: str | None
+    since: datetime
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letters:
+    """Dead letters by state, counted up to a bound; and those that hold their key, by topic."""
+
+    states: Mapping[str, int]
+    held: Mapping[str, int]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All figures of about one moment, on the database's clock."""
+
+    at: datetime
+    outbox: Outbox
+    published: Published
+    relays: Relays
+    outages: tuple[Outage, ...]
+    pauses: tuple[Paused, ...]
+    letters: Letters
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what json.dumps takes; docs/reference/metrics.md has the names."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,172 @@
+"""What people and monitoring ask: how much waits, since when, who sends it, and what is in its way.
+
+One place answers: `dlq_stats`, the admin and whatever else shows figures take them from here. No question reads a whole
+table, however long the backlog is.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Avg, Count, F, Max, Min, Q
+
+from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot
+from django_dlq.message import LANES
+from django_dlq.models import (
+    BrokerOutage,
+    DatabaseNow,
+    DeadLetter,
+    OutboxMessage,
+    Pause,
+    PublishedMessage,
+    RelayLane,
+    RelayProcess,
+    State,
+    database_now,
+    in_future,
+)
+from django_dlq.models.backlog import Backlog, Pile, Place, backlog
+
+LATELY: Final = timedelta(minutes=1)
+
+MOST_PUBLISHED: Final = 10_000
+"""Rows of the history, the newest ones, that tell how fast it grows."""
+
+MOST_LETTERS: Final = 10_000
+"""Letters of one state that are counted."""
+
+MOST_NAMED: Final = 1_000
+"""Pauses and outages that are named."""
+
+
+def snapshot() -> Snapshot:
+    """Read all figures, within seconds at the worst."""
+    return Snapshot(
+        at=_now(),
+        outbox=outbox(),
+        published=published(),
+        relays=relays(),
+        outages=outages(),
+        pauses=pauses(),
+        letters=letters(),
+    )
+
+
+def outbox() -> Outbox:
+    """Tell what waits, by topic, lane and broker: exactly up to a bound, and an estimate beyond."""
+    waiting, now = backlog(), _now()
+    total = _shares(waiting, lambda _: "total", now).get("total", Share())
+    return Outbox(
+        due=total.due,
+        delayed=total.delayed,
+        oldest_due_seconds=total.oldest_due_seconds,
+        due_exact=waiting.due.is_exact,
+        delayed_exact=waiting.delayed.is_exact,
+        topics=_shares(waiting, lambda place: place.topic, now),
+        lanes=_shares(waiting, lambda place: place.lane, now),
+        brokers=_shares(waiting, lambda place: place.broker, now),
+    )
+
+
+def published() -> Published:
+    """Tell how fast messages go out and how long they took, from the newest rows of the history."""
+    rows = PublishedMessage.objects.order_by("-pk")[:MOST_PUBLISHED]
+    lag, lately = F("published_at") - F("created_at"), Q(published_at__gt=in_future(-LATELY))
+    found = rows.aggregate(
+        count=Count("pk", filter=lately),
+        first=Min("published_at", filter=lately),
+        lag=Avg(lag, filter=lately),
+        longest=Max(lag, filter=lately),
+    )
+    seconds = LATELY.total_seconds()
+    if found["count"] == MOST_PUBLISHED:
+        seconds = max(0.001, _age(found["first"], _now()))
+    return Published(
+        rate=found["count"] / seconds,
+        lag_seconds=found["lag"].total_seconds() if found["count"] else 0.0,
+        longest_lag_seconds=found["longest"].total_seconds() if found["count"] else 0.0,
+    )
+
+
+def relays() -> Relays:
+    """Tell which relays run, and which lanes each has."""
+    alive = list(RelayProcess.objects.alive().order_by("started_at", "owner"))
+    leases = dict(RelayLane.objects.filter(leased_until__gt=DatabaseNow()).values_list("lane", "owner"))
+    owners = {relay.owner for relay in alive}
+    return Relays(
+        alive=tuple(
+            RelayState(
+                owner=relay.owner,
+                started_at=relay.started_at,
+                lanes=tuple(sorted(lane for lane, owner in leases.items() if owner == relay.owner)),
+                sent=relay.sent,
+                rate=relay.rate,
+            )
+            for relay in alive
+        ),
+        free_lanes=tuple(lane for lane in range(LANES) if leases.get(lane) not in owners),
+    )
+
+
+def outages() -> tuple[Outage, ...]:
+    """Tell which brokers relays that run cannot reach, the longest out of reach first."""
+    rows = BrokerOutage.objects.filter(relay__alive_until__gt=DatabaseNow()).order_by("since", "pk")[:MOST_NAMED]
+    by_broker: dict[str, list[BrokerOutage]] = {}
+    for row in rows:
+        by_broker.setdefault(row.broker, []).append(row)
+    return tuple(
+        Outage(broker=broker, since=of[0].since, reason=of[0].reason, relays=tuple(row.relay_id for row in of))
+        for broker, of in by_broker.items()
+    )
+
+
+def pauses() -> tuple[Paused, ...]:
+    """Tell what people have paused, the longest ago first."""
+    rows = Pause.objects.order_by("at", "pk")[:MOST_NAMED]
+    return tuple(
+        Paused(
+            scope=row.scope,
+            broker=row.broker,
+            topic=row.topic,
+            key=row.key,
+            since=row.at,
+            reason=row.reason,
+            actor=row.actor_name,
+        )
+        for row in rows
+    )
+
+
+def letters() -> Letters:
+    """Count dead letters by state, and those behind which their key waits by topic, each up to a bound."""
+    states = {
+        state.value: DeadLetter.objects.filter(state=state).order_by()[: MOST_LETTERS + 1].count() for state in State
+    }
+    held = Counter(DeadLetter.objects.holding().values_list("topic", flat=True)[: MOST_LETTERS + 1])
+    return Letters(
+        states=states,
+        held=dict(sorted(held.items())),
+        exact=max(*states.values(), held.total()) <= MOST_LETTERS,
+    )
+
+
+def _shares(waiting: Backlog, part: Callable[[Place], Any], now: datetime) -> dict[Any, Share]:
+    """Sum the piles up by a part of their place."""
+    sums: dict[Any, tuple[Pile, Pile]] = {}
+    for which, counted in enumerate(waiting):
+        for place, pile in counted:
+            sums.setdefault(part(place), (Pile(), Pile()))[which].add(pile.count, pile.since)
+    return {
+        name: Share(due=round(due.count), delayed=round(delayed.count), oldest_due_seconds=_age(due.since, now))
+        for name, (due, delayed) in sorted(sums.items())
+    }
+
+
+def _now() -> datetime:
+    return database_now(OutboxMessage.objects.db)
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    # What was written between the two readings of the clock is new.
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())

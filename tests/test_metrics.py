@@ -1,0 +1,287 @@
+"""What waits, who sends it, and what is in its way: counted, and guessed where counting would take too long."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_dlq import metrics
+from django_dlq.message import LANES
+from django_dlq.models import (
+    BrokerOutage,
+    OutboxMessage,
+    Pause,
+    PublishedMessage,
+    RelayLane,
+    RelayProcess,
+    State,
+    backlog,
+    in_future,
+    quick_read,
+)
+from tests.letters import consumer_letter
+
+pytestmark = pytest.mark.django_db
+
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+def write(count: int = 1, **columns: object) -> None:
+    OutboxMessage.objects.bulk_create(
+        OutboxMessage(**{"topic": "orders", "body": b"{}"} | columns) for _ in range(count)
+    )
+
+
+def run_relay(owner: str, *lanes: int, rate: float = 0.0, lease: timedelta = MINUTE) -> None:
+    RelayProcess.objects.create(owner=owner, alive_until=in_future(lease), sent=10, rate=rate)
+    for lane in lanes:
+        RelayLane.objects.create(lane=lane, owner=owner, epoch=1, leased_until=in_future(lease))
+
+
+def publish(pk: int, *, seconds_ago: float, lag: float) -> None:
+    PublishedMessage.objects.create(
+        outbox_id=pk,
+        topic="orders",
+        published_at=in_future(-seconds_ago * SECOND),
+        created_at=in_future(-(seconds_ago + lag) * SECOND),
+    )
+
+
+@pytest.fixture
+def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count no more than ten rows one by one, so that few are many."""
+    monkeypatch.setattr(backlog, "MOST_ROWS", 10)
+    monkeypatch.setattr(backlog, "MOST_SCATTERED", 10)
+
+
+class TestOutbox:
+    def test_an_empty_outbox_is_known_to_be_empty(self) -> None:
+        found = metrics.outbox()
+
+        assert (found.due, found.delayed, found.oldest_due_seconds) == (0, 0, 0.0)
+        assert found.due_exact
+        assert found.delayed_exact
+        assert (found.topics, found.lanes, found.brokers) == ({}, {}, {})
+
+    def test_what_waits_is_counted_by_topic_lane_and_broker(self) -> None:
+        write(3, lane=1)
+        write(2, lane=2, topic="payments", broker="second")
+        write(1, lane=2, due_at=in_future(HOUR))
+        found = metrics.outbox()
+
+        assert (found.due, found.delayed) == (5, 1)
+        assert found.due_exact
+        assert {name: (share.due, share.delayed) for name, share in found.topics.items()} == {
+            "orders": (3, 1),
+            "payments": (2, 0),
+        }
+        assert {lane: (share.due, share.delayed) for lane, share in found.lanes.items()} == {1: (3, 0), 2: (2, 1)}
+        assert {name: share.due for name, share in found.brokers.items()} == {"default": 3, "second": 2}
+
+    def test_the_oldest_message_waits_since_it_was_written_or_since_it_was_due(self) -> None:
+        write(created_at=in_future(-MINUTE))
+        write(topic="delayed", created_at=in_future(-HOUR), due_at=in_future(-10 * SECOND))
+        write(topic="later", created_at=in_future(-HOUR), due_at=in_future(HOUR))
+        found = metrics.outbox()
+
+        assert 60 <= found.oldest_due_seconds < 70
+        assert 60 <= found.topics["orders"].oldest_due_seconds < 70
+        assert 10 <= found.topics["delayed"].oldest_due_seconds < 20
+        assert found.topics["later"].oldest_due_seconds == 0
+
+    @pytest.mark.usefixtures("bounds")
+    def test_beyond_the_bound_it_is_a_guess_and_says_so(self) -> None:
+        write(1, topic="first", created_at=in_future(-HOUR))
+        write(199, created_at=in_future(-MINUTE))
+        found = metrics.outbox()
+
+        assert not found.due_exact
+        assert found.delayed_exact
+        assert 100 <= found.due <= 300
+        assert 3600 <= found.oldest_due_seconds < 3610
+        assert 60 <= found.topics["orders"].oldest_due_seconds < 70
+
+    @pytest.mark.usefixtures("bounds")
+    def test_many_delayed_messages_make_no_guess_of_the_due_ones(self) -> None:
+        write(3)
+        write(50, due_at=in_future(HOUR))
+        found = metrics.outbox()
+
+        assert found.due == 3
+        assert found.due_exact
+        assert not found.delayed_exact
+        assert found.delayed >= 11
+
+    @pytest.mark.usefixtures("bounds")
+    def test_no_part_of_a_long_outbox_is_read_without_a_bound(self) -> None:
+        write(40)
+        write(40, due_at=in_future(-HOUR))
+        with CaptureQueriesContext(connection) as captured:
+            metrics.outbox()
+
+        reads = [query["sql"] for query in captured if "COUNT(*)" in query["sql"]]
+        assert len(reads) == 4
+        assert all("LIMIT 11" in sql or "TABLESAMPLE" in sql for sql in reads)
+
+    @pytest.mark.usefixtures("bounds")
+    def test_what_cannot_be_read_in_time_is_guessed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(40, created_at=in_future(-MINUTE))
+        in_time = [False, True, True, connection.vendor == "mysql"]  # there the newest rows are read in its place
+
+        def read(*arguments: object, **options: object) -> object:
+            return quick_read.quick_read(*arguments, **options) if in_time.pop(0) else None  # type: ignore[arg-type]
+
+        monkeypatch.setattr(backlog, "quick_read", read)
+        monkeypatch.setattr(backlog, "_table_rows", lambda _using: 40)  # its own figure comes late
+        found = metrics.outbox()
+
+        assert not found.due_exact
+        assert found.due == (0 if connection.vendor == "sqlite" else 40)
+
+    def test_the_servers_own_figure_can_be_read(self) -> None:
+        if connection.vendor == "mysql":
+            assert backlog._table_rows("default") >= 0
+
+
+class TestQuickRead:
+    SLOW = {
+        "postgresql": "SELECT pg_sleep(2)",
+        "mysql": "SELECT SLEEP(2)",
+    }
+
+    def test_a_statement_that_takes_long_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quick_read, "LONGEST", 0.02)
+        sql = self.SLOW.get(connection.vendor)
+        with transaction.atomic():
+            assert not sql or quick_read.quick_read(sql, (), using="default") is None
+            # The caller's transaction goes on, with its own settings.
+            assert quick_read.quick_read("SELECT 1", (), using="default") == [(1,)]
+
+    def test_the_first_rows_are_read_along_the_index_whatever_the_statistics_say(self) -> None:
+        if connection.vendor == "postgresql":
+            write(2000)
+            first = str(OutboxMessage.objects.filter(due_at=None).order_by("id")[:1000].query)
+            plan = quick_read.quick_read(f"EXPLAIN {first}", (), using="default")
+
+            assert "Index Scan using django_dlq_outboxmessage_pkey" in str(plan)
+
+    def test_another_error_is_not_taken_for_slowness(self) -> None:
+        with pytest.raises(DatabaseError), transaction.atomic():
+            quick_read.quick_read("SELECT nonsense", (), using="default")
+
+    def test_the_callers_settings_are_left_as_they_were(self) -> None:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = '77s'")
+                quick_read.quick_read("SELECT 1", (), using="default")
+                cursor.execute("SELECT current_setting('statement_timeout'), current_setting('enable_seqscan')")
+                assert cursor.fetchone() == ("77s", "on")
+
+
+class TestRelays:
+    def test_a_relay_that_runs_has_its_lanes_and_its_rate(self) -> None:
+        run_relay("one", 0, 1, rate=12.5)
+        run_relay("two", 5, rate=7.5)
+        found = metrics.relays()
+
+        assert [(relay.owner, relay.lanes, relay.sent, relay.rate) for relay in found.alive] == [
+            ("one", (0, 1), 10, 12.5),
+            ("two", (5,), 10, 7.5),
+        ]
+        assert found.rate == 20
+        assert len(found.free_lanes) == LANES - 3
+
+    def test_the_lanes_of_a_relay_that_has_fallen_silent_are_free(self) -> None:
+        run_relay("gone", 0, lease=-SECOND)
+        RelayLane.objects.create(lane=1, owner="never heard of", epoch=1, leased_until=in_future(MINUTE))
+        found = metrics.relays()
+
+        assert found.alive == ()
+        assert found.free_lanes == tuple(range(LANES))
+
+
+class TestOutages:
+    def test_a_broker_is_unreachable_since_the_first_relay_noticed(self) -> None:
+        run_relay("one")
+        run_relay("two")
+        BrokerOutage.objects.create(relay_id="one", broker="default", since=in_future(-MINUTE), reason="later")
+        BrokerOutage.objects.create(relay_id="two", broker="default", since=in_future(-HOUR), reason="timed out")
+        BrokerOutage.objects.create(relay_id="one", broker="second", reason="no route")
+        first, second = metrics.outages()
+
+        assert (first.broker, first.reason, first.relays) == ("default", "timed out", ("two", "one"))
+        assert (second.broker, second.relays) == ("second", ("one",))
+
+    def test_what_a_relay_said_that_is_gone_counts_no_more(self) -> None:
+        run_relay("gone", lease=-SECOND)
+        BrokerOutage.objects.begin("gone", "default", "timed out")
+
+        assert metrics.outages() == ()
+
+
+class TestPublished:
+    def test_the_newest_of_the_history_tell_rate_and_lag(self) -> None:
+        publish(1, seconds_ago=90, lag=50)
+        publish(2, seconds_ago=1, lag=2)
+        publish(3, seconds_ago=1, lag=4)
+        found = metrics.published()
+
+        assert found.rate == pytest.approx(2 / 60)
+        assert found.lag_seconds == pytest.approx(3, abs=0.1)
+        assert found.longest_lag_seconds == pytest.approx(4, abs=0.1)
+
+    def test_nothing_published_lately_is_no_rate_and_no_lag(self) -> None:
+        found = metrics.published()
+
+        assert (found.rate, found.lag_seconds, found.longest_lag_seconds) == (0, 0, 0)
+
+    def test_of_a_fast_history_only_the_newest_rows_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "MOST_PUBLISHED", 4)
+        for pk in range(8):
+            publish(pk, seconds_ago=10 - pk, lag=1)
+
+        assert metrics.published().rate == pytest.approx(4 / 6, rel=0.2)
+
+
+class TestLetters:
+    def test_letters_are_counted_by_state_and_held_keys_by_topic(self) -> None:
+        consumer_letter(State.DEAD)
+        consumer_letter(State.DEAD, message_key="order-2", holds_key=True)
+        consumer_letter(State.RESOLVED, message_key="order-3")
+        found = metrics.letters()
+
+        assert found.states == {"retrying": 0, "dead": 2, "replaying": 0, "resolved": 1, "discarded": 0}
+        assert found.held == {"orders": 1}
+        assert found.exact
+
+    def test_they_are_counted_up_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "MOST_LETTERS", 2)
+        for number in range(4):
+            consumer_letter(State.DEAD, message_key=str(number))
+        found = metrics.letters()
+
+        assert found.states["dead"] == 3
+        assert not found.exact
+
+
+def test_a_pause_is_named_with_who_and_why() -> None:
+    Pause.objects.create(scope="topic", topic="orders", reason="bad deploy", actor_name="ada", digest="1")
+    (found,) = metrics.pauses()
+
+    assert (found.scope, found.topic, found.key, found.reason, found.actor) == (
+        "topic", "orders", None, "bad deploy", "ada",
+    )  # fmt: skip
+
+
+def test_a_snapshot_is_plain_json() -> None:
+    write(2, lane=7, created_at=in_future(-MINUTE))
+    run_relay("one", 7)
+    BrokerOutage.objects.begin("one", "default", "timed out")
+    told = json.loads(json.dumps(metrics.snapshot().as_dict()))
+
+    assert told["outbox"]["lanes"]["7"]["due"] == 2
+    assert told["relays"]["alive"][0]["lanes"] == [7]
+    assert told["outages"][0]["broker"] == "default"
+    assert told["at"].endswith("+00:00")
