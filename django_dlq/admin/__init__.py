@@ -2,5 +2,13 @@
 
 from django_dlq.admin.dead_letters import DeadLetterAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin, RelayLaneAdmin
+from django_dlq.admin.pauses import PauseAdmin
 
-__all__ = ["DeadLetterAdmin", "InboxMessageAdmin", "OutboxMessageAdmin", "PublishedMessageAdmin", "RelayLaneAdmin"]
+__all__ = [
+    "DeadLetterAdmin",
+    "InboxMessageAdmin",
+    "OutboxMessageAdmin",
+    "PauseAdmin",
+    "PublishedMessageAdmin",
+    "RelayLaneAdmin",
+]

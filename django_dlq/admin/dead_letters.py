@@ -32,6 +32,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         StateFilter,
         SameCauseFilter,
         "source",
+        "holds_key",
         ("topic", ValuesFilter),
         ("group", ValuesFilter),
         ("error_class", ValuesFilter),
@@ -51,8 +52,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @column(gettext_lazy("state"), "state")
     def state_badge(self, letter: DeadLetter) -> SafeString:
-        """Show the state."""
-        return badge(letter.state)
+        """Show the state, and whether others wait for it."""
+        return two_lines(badge(letter.state), _("holds its key") if letter.holds_key else "")
 
     @column(gettext_lazy("what went wrong"), "error_class")
     def what_went_wrong(self, letter: DeadLetter) -> SafeString:

@@ -24,6 +24,8 @@ from django_dlq.models import (
     PublishedMessage,
     Source,
     State,
+    behind,
+    count_waiting,
 )
 
 MOST_EVENTS: Final = 200
@@ -84,6 +86,7 @@ def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) ->
         "original_of_this": letter.corrects_id and _letter_url(site, letter.corrects_id),
         "copies": [(copy, _letter_url(site, copy)) for copy in letter.corrected_by.values_list("pk", flat=True)],
         "elsewhere": _elsewhere(request, site, letter),
+        "waiting_behind": count_waiting(behind(letter))[0] if letter.holds_key else "",
         **message_context(request, letter),
     }
 

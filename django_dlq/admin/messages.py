@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from django_dlq.admin.display import absent, one_line, two_lines, when
 from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.admin.stopped import stopped_context
 from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, RelayLane, StoredMessage
 
 
@@ -35,6 +36,7 @@ class OutboxMessageAdmin(StoredMessageAdmin):
     search_help_text = gettext_lazy("A message key, message id or key. With * at the end: all that begin with it.")
     ordering = ("-priority", "pk")
     empty_list = gettext_lazy("The outbox is empty: everything has been sent.")
+    change_list_template = "admin/django_dlq/outboxmessage/change_list.html"
 
     @column(gettext_lazy("due"), "due_at")
     def due(self, row: OutboxMessage) -> object:
@@ -50,6 +52,11 @@ class OutboxMessageAdmin(StoredMessageAdmin):
     def waiting_since(self, row: OutboxMessage) -> object:
         """Show since when it waits."""
         return when(row.created_at)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the list, and above it what keeps messages here on purpose."""
+        context = {"stopped": stopped_context(request, self.admin_site)}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def row_context(self, request: HttpRequest, row: OutboxMessage) -> dict[str, Any]:
         """Return the message and its place in the queue."""

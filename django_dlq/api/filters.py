@@ -48,6 +48,15 @@ class ChoiceFilter(django_filters.MultipleChoiceFilter):
         super().__init__(*args, choices=choices.choices, error_messages=wrong, **kwargs)
 
 
+class TruthFilter(django_filters.TypedChoiceFilter):
+    """true or false, and nothing else: Django's own would take any other word for no filter at all."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        wrong = {"invalid_choice": gettext_lazy("This is true or false.")}
+        words = [("true", "true"), ("false", "false")]
+        super().__init__(*args, choices=words, coerce="true".__eq__, error_messages=wrong, **kwargs)
+
+
 class TimeField(IsoDateTimeField):
     """A time with its offset from UTC, as ISO 8601 writes it; without one it is in the current time zone."""
 
@@ -86,6 +95,7 @@ class DeadLetterFilters(django_filters.FilterSet):
     key = TextFilter()
     tag = TextFilter()
     release = TextFilter()
+    holds_key = TruthFilter()
     attempts__gte = NumberFilter(field_name="attempts", lookup_expr="gte")
     failed_after = TimeFilter(field_name="last_failed_at", lookup_expr="gte")
     failed_before = TimeFilter(field_name="last_failed_at", lookup_expr="lt")

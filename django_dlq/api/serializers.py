@@ -69,7 +69,7 @@ class DeadLetterSerializer(RowSerializer):
         model = DeadLetter
         fields: tuple[str, ...] = (
             *MESSAGE, "state", "source", "group", "handler", "partition", "offset", "sent_at", "error_class",
-            "fingerprint", "release", "attempts", "replays", "next_attempt_at", "first_failed_at",
+            "fingerprint", "release", "holds_key", "attempts", "replays", "next_attempt_at", "first_failed_at",
             "last_failed_at", "closed_at", "corrects",
         )  # fmt: skip
         read_only_fields = fields

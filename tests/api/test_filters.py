@@ -48,6 +48,22 @@ def test_a_filter_compares_every_character(root: APIClient, make_letter: MakeLet
     assert found(root, {"topic": " orders"}) == set()
 
 
+def test_letters_that_hold_their_keys_are_found_and_the_others_too(root: APIClient, make_letter: MakeLetter) -> None:
+    holding, other = make_letter(key="7", holds_key=True), make_letter()
+    assert found(root, {"holds_key": "true"}) == {holding.pk}
+    assert found(root, {"holds_key": "false"}) == {other.pk}
+    assert found(root, "") == {holding.pk, other.pk}
+    assert root.get(f"{LETTERS}{holding.pk}/").json()["holds_key"] is True
+    assert root.get(f"{LETTERS}?holds_key=false").json()["results"][0]["holds_key"] is False
+
+
+@pytest.mark.parametrize("word", ["1", "yes", "True", "unknown"])
+def test_whether_a_key_is_held_is_true_or_false_and_nothing_else(root: APIClient, word: str) -> None:
+    answer = root.get(LETTERS, {"holds_key": word})
+    assert answer.status_code == 400
+    assert "This is true or false." in str(answer.json()["errors"]["holds_key"])
+
+
 def test_several_states_are_alternatives(root: APIClient, make_letter: MakeLetter) -> None:
     dead, gone = make_letter(), make_letter(state=State.DISCARDED)
     make_letter(state=State.RESOLVED)
