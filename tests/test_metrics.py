@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -21,6 +22,7 @@ from django_dlq.models import (
     in_future,
     quick_read,
 )
+from django_dlq.models.backlog import Backlog, Counted
 from tests.letters import consumer_letter
 
 pytestmark = pytest.mark.django_db
@@ -125,24 +127,38 @@ class TestOutbox:
         assert len(reads) == 4
         assert all("LIMIT 11" in sql or "TABLESAMPLE" in sql for sql in reads)
 
-    @pytest.mark.usefixtures("bounds")
-    def test_what_cannot_be_read_in_time_is_guessed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_what_cannot_be_read_in_time_at_least_the_newest_is_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         write(40, created_at=in_future(-MINUTE))
-        in_time = [False, True, True, connection.vendor == "mysql"]  # there the newest rows are read in its place
+        monkeypatch.setattr(backlog, "MOST_ROWS", 10)
+        monkeypatch.setattr(backlog, "_sampled", lambda _using: Backlog(Counted(), Counted()))
+        last = max(OutboxMessage.objects.values_list("pk", flat=True))
+        if connection.vendor == "sqlite":  # which needs no such thing
+            monkeypatch.setattr(backlog, "_last_id", lambda _using: last)
+        in_time = [False, True, True, True]
 
-        def read(*arguments: object, **options: object) -> object:
-            return quick_read.quick_read(*arguments, **options) if in_time.pop(0) else None  # type: ignore[arg-type]
+        def read(*arguments: Any, **options: Any) -> object:
+            return quick_read.quick_read(*arguments, **options) if in_time.pop(0) else None
 
         monkeypatch.setattr(backlog, "quick_read", read)
-        monkeypatch.setattr(backlog, "_table_rows", lambda _using: 40)  # its own figure comes late
         found = metrics.outbox()
 
         assert not found.due_exact
-        assert found.due == (0 if connection.vendor == "sqlite" else 40)
+        assert 9 <= found.due <= 10
+        assert 60 <= found.oldest_due_seconds < 70
 
-    def test_the_servers_own_figure_can_be_read(self) -> None:
-        if connection.vendor == "mysql":
-            assert backlog._table_rows("default") >= 0
+    def test_what_is_delayed_and_cannot_be_read_in_time_is_not_taken_for_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(5, due_at=in_future(HOUR))
+        monkeypatch.setattr(backlog, "_last_id", lambda _using: 0)
+        monkeypatch.setattr(backlog, "quick_read", lambda *_arguments, **_options: None)
+        found = metrics.outbox()
+
+        assert not found.due_exact
+        assert not found.delayed_exact
+        assert connection.vendor != "postgresql" or found.delayed == 5
 
 
 class TestQuickRead:

@@ -78,21 +78,29 @@ def backlog() -> Backlog:
     Not promised: one moment for all. The parts are read one after the other.
     """
     rows = OutboxMessage.objects.get_queryset()
-    at_once = _counted(rows.filter(due_at=None).order_by("id"), "created_at", MOST_ROWS)
+    at_once = _at_once(rows.filter(due_at=None))
     overdue = _counted(rows.filter(due_at__lte=DatabaseNow()).order_by("due_at"), "due_at", MOST_SCATTERED)
     delayed = _counted(rows.filter(due_at__gt=DatabaseNow()).order_by("due_at"), "due_at", MOST_SCATTERED)
-    if connections[rows.db].vendor == "postgresql":
-        if not (at_once.is_exact and overdue.is_exact and delayed.is_exact):
-            sampled = _sampled(rows.db)
-            return Backlog(_at_least(_sum(at_once, overdue), sampled.due), _at_least(delayed, sampled.delayed))
-    elif not at_once.is_exact:
-        at_once = _with_the_other_end(at_once, rows.filter(due_at=None))
-    return Backlog(_sum(at_once, overdue), delayed)
+    due = _sum(at_once, overdue)
+    if connections[rows.db].vendor == "postgresql" and not (due.is_exact and delayed.is_exact):
+        sampled = _sampled(rows.db)
+        return Backlog(_at_least(due, sampled.due), _at_least(delayed, sampled.delayed))
+    return Backlog(due, delayed)
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:
     """Return the first moment of those that there are."""
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _at_once(rows: "QuerySet[OutboxMessage]") -> Counted:
+    """Count the messages that wait for no moment."""
+    counted = _counted(rows.order_by("id"), "created_at", MOST_ROWS)
+    if not counted.is_exact and counted.ids is None:
+        return _newest(rows)
+    if not counted.is_exact and connections[rows.db].vendor != "postgresql":
+        return _with_the_other_end(counted, rows)
+    return counted
 
 
 def _counted(rows: "QuerySet[OutboxMessage]", since: str, most: int) -> Counted:
@@ -111,16 +119,27 @@ def _counted(rows: "QuerySet[OutboxMessage]", since: str, most: int) -> Counted:
     return counted
 
 
+def _newest(rows: "QuerySet[OutboxMessage]") -> Counted:
+    """Count only the last ids, of which there are not many, dead or alive.
+
+    While somebody holds a transaction open, what has been sent since stays in the indexes, and every reading along them
+    walks over it; what waits is then behind it.
+    """
+    counted = _counted(rows.filter(id__gt=_last_id(rows.db) - MOST_ROWS).order_by("id"), "created_at", MOST_ROWS)
+    counted.is_exact = False
+    return counted
+
+
 def _with_the_other_end(low: Counted, rows: "QuerySet[OutboxMessage]") -> Counted:
     """Take what lies between the first and the last rows to be as dense as the last ones are, and mixed like them."""
-    after = low.ids[1] if low.ids else 0
+    assert low.ids
+    _, after = low.ids
     high = _counted(rows.filter(id__gt=after).order_by("-id"), "created_at", MOST_SCATTERED)
     factor = 1.0
     if high.ids and not high.is_exact:
         first, last = high.ids
-        factor = (last - after) / (last - first + 1) if low.ids else _table_rows(rows.db) / high.total()
-    is_exact = bool(low.ids) and high.is_exact
-    return _sum(low, _times(high, max(1.0, factor)), is_exact=is_exact)
+        factor = (last - after) / (last - first + 1)
+    return _sum(low, _times(high, factor), is_exact=high.is_exact)
 
 
 def _sampled(using: str) -> Backlog:
@@ -141,12 +160,15 @@ def _sampled(using: str) -> Backlog:
     return Backlog(due, delayed)
 
 
-def _table_rows(using: str) -> int:
-    """Return how many rows MySQL or MariaDB believes to be in the outbox."""
-    sql = "SELECT table_rows FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+def _last_id(using: str) -> int:
+    """Return the last id that a row of the outbox was given, whether or not the row is still there."""
+    table = OutboxMessage._meta.db_table
+    sql = "SELECT auto_increment FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+    if connections[using].vendor == "postgresql":
+        sql, table = "SELECT pg_sequence_last_value(pg_get_serial_sequence(%s, 'id'))", f'"{table}"'
     with connections[using].cursor() as cursor:
-        cursor.execute(sql, [OutboxMessage._meta.db_table])
-        return int(cursor.fetchone()[0])
+        cursor.execute(sql, [table])
+        return cursor.fetchone()[0] or 0
 
 
 def _sum(one: Counted, other: Counted, *, is_exact: bool | None = None) -> Counted:
