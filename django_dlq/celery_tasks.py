@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from django_dlq.consumer import Consumer
+from django_dlq.debezium import expect_relay
 from django_dlq.relay import Relay
 from django_dlq.retention import Retention
 from django_dlq.retries import Retries
@@ -49,7 +50,8 @@ def task(function: Callable[Parameters, int]) -> Task[Parameters, int]:
 
 @task
 def relay() -> int:
-    """Send the outbox; return how many messages left it."""
+    """Send the outbox; return how many messages left it. Raises RelayIsOff where Debezium is in its place."""
+    expect_relay()
     return until_idle(Relay(), limit=SECONDS)
 
 

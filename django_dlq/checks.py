@@ -10,11 +10,15 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.db import router
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
+from django_dlq import debezium
 from django_dlq.brokers.base import Broker
+from django_dlq.brokers.kafka_options import has_servers
 from django_dlq.conf import conf
+from django_dlq.models import OutboxMessage
+from django_dlq.outbox_pruning import followed_brokers
 from django_dlq.registry import handlers
 
 Problem = tuple[str, str]
@@ -89,6 +93,26 @@ def _check_together() -> Iterator[CheckMessage]:
             hint="A letter that is restored and replayed after its inbox row is gone would be handled twice.",
             id="django_dlq.E041",
         )
+    if debezium.is_used():
+        yield from _check_debezium()
+
+
+def _check_debezium() -> Iterator[CheckMessage]:
+    vendor = connections[router.db_for_write(OutboxMessage)].vendor
+    if vendor != "postgresql":
+        yield Error(
+            f"DLQ_OUTBOX_RETENTION is set, and the outbox is not in PostgreSQL but {vendor}.",
+            hint="Remove the setting and run the relay: dlq_debezium has a connector for PostgreSQL only.",
+            id="django_dlq.E042",
+        )
+    brokers = conf.DLQ_BROKERS if isinstance(conf.DLQ_BROKERS, Mapping) else {}
+    for alias, broker in brokers.items():
+        if not (isinstance(broker, Mapping) and has_servers(broker.get("OPTIONS", {}))):
+            yield Error(
+                f"DLQ_OUTBOX_RETENTION is set, and DLQ_BROKERS[{alias!r}] is not Kafka.",
+                hint="Remove the setting and run the relay: Kafka Connect sends to Kafka only.",
+                id="django_dlq.E043",
+            )
 
 
 @register("django_dlq")
@@ -119,6 +143,22 @@ def check_databases(**_: Any) -> list[CheckMessage]:
             hint="Send all of them to one: a message and its dead letter are written in one transaction.",
             id="django_dlq.E060",
         )
+    ]
+
+
+@register("django_dlq", Tags.database)
+def check_replication(**_: Any) -> list[CheckMessage]:
+    """Look for the slots of Debezium's connectors, without which nothing is sent."""
+    if not debezium.is_used() or check_brokers() or check_settings():
+        return []
+    left = sorted(set(conf.DLQ_BROKERS) - set(followed_brokers(router.db_for_write(OutboxMessage))))
+    return [
+        CheckWarning(
+            f"Debezium's connector for the broker {alias!r} has no replication slot, or has lost it.",
+            hint=f"Start the connector of manage.py dlq_debezium --broker {alias}; until then its rows are kept.",
+            id="django_dlq.W060",
+        )
+        for alias in left
     ]
 
 

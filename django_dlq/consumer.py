@@ -14,6 +14,7 @@ from django_dlq import message as wire
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
+from django_dlq.debezium import as_relayed
 from django_dlq.exceptions import UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
@@ -82,6 +83,7 @@ class Consumer:
 
 def settle(group: str, record: Record) -> None:
     """Handle a record, skip it, or store a letter. Raises only if the database cannot be reached."""
+    record = as_relayed(record)
     message = ReceivedMessage.of(record, group)
     handler = handlers.match(group, record.topic, message.tag)
     if handler is None:

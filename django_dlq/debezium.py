@@ -61,7 +61,7 @@ def as_relayed(record: Record) -> Record:
     raw_key = record.header(wire.RAW_KEY)
     try:
         headers = (*unpack(json.loads(packed)), *_foreign_headers(record), *_own_headers(record))
-        key = base64.b64decode(raw_key) if raw_key else record.key
+        key = base64.b64decode(raw_key, validate=True) if raw_key else record.key
     except (ValueError, TypeError, RecursionError):  # somebody else's header of this name says nothing to us
         return record
     return record._replace(key=key, headers=headers)

@@ -38,7 +38,7 @@ def _unpack(
     if not isinstance(name, str) or not isinstance(text, str | None):
         raise TypeError(f"not a header's name and value: {name!r}, {text!r}")
     if encoded_name is not None:
-        name = base64.b64decode(encoded_name).decode(errors="surrogatepass")
+        name = base64.b64decode(encoded_name, validate=True).decode(errors="surrogatepass")
     if encoded is not None:
-        return name, base64.b64decode(encoded)
+        return name, base64.b64decode(encoded, validate=True)
     return name, None if text is None else text.encode()

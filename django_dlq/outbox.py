@@ -10,10 +10,12 @@ from datetime import timedelta
 
 from django.db import router, transaction
 
+from django_dlq import debezium
 from django_dlq.conf import conf
 from django_dlq.exceptions import InvalidMessage, MessageTooLarge, OutsideTransaction
 from django_dlq.message import IDENTITY_LENGTH, Body, Message, encode_body, encode_headers, is_text, new_message_id
 from django_dlq.models import OutboxMessage, in_future
+from django_dlq.models.fresh import fresh
 
 __all__ = ["Message", "publish", "publish_many"]
 
@@ -61,7 +63,7 @@ def publish(
         broker=broker,
     )
     alias = _in_transaction(using)
-    row = _row(message)
+    row = _row(message, conf.DLQ_MAX_MESSAGE_BYTES)
     OutboxMessage.objects.using(alias).add([row])
     return row
 
@@ -72,7 +74,8 @@ def publish_many(messages: Iterable[Message], *, using: str | None = None) -> Se
     Each is checked as by `publish`, and if one is wrong none is written.
     """
     alias = _in_transaction(using)
-    rows = [_row(message) for message in messages]
+    most = conf.DLQ_MAX_MESSAGE_BYTES
+    rows = [_row(message, most) for message in messages]
     OutboxMessage.objects.using(alias).add(rows)
     return rows
 
@@ -87,25 +90,26 @@ def _in_transaction(using: str | None) -> str:
     return alias
 
 
-def _row(message: Message) -> OutboxMessage:
+def _row(message: Message, most: int) -> OutboxMessage:
     _check(message)
     message_id = new_message_id()
-    row = OutboxMessage(
-        message_id=message_id,
-        message_key=message.message_key or message_id,
-        topic=message.topic,
-        key=message.key,
-        tag=message.tag,
-        headers=encode_headers(message.headers),
-        body=encode_body(message.body),
-        broker=message.broker,
-        priority=message.priority,
-    )
+    columns = {
+        "message_id": message_id,
+        "message_key": message.message_key or message_id,
+        "topic": message.topic,
+        "key": message.key,
+        "tag": message.tag,
+        "headers": encode_headers(message.headers),
+        "body": encode_body(message.body),
+        "broker": message.broker,
+        "priority": message.priority,
+    }
+    row = fresh(OutboxMessage, columns)
     if message.delay is not None:
         row.due_at = in_future(message.delay)
     if message.expires_in is not None:
         row.expires_at = in_future(message.expires_in)
-    check_size(row)
+    check_size(row, most)
     return row
 
 
@@ -119,6 +123,11 @@ def _check(message: Message) -> None:
         raise InvalidMessage(f"priority must be a whole number from 0 to 9, not {message.priority!r}")
     for name in ("delay", "expires_in"):
         _check_span(name, getattr(message, name))
+    if (message.delay or message.priority) and debezium.is_used():
+        raise InvalidMessage(
+            "DLQ_OUTBOX_RETENTION is set: Debezium sends every message at once and in the order of commits, so neither "
+            "delay nor priority is possible"
+        )
     if message.broker not in conf.DLQ_BROKERS:
         known = ", ".join(sorted(conf.DLQ_BROKERS)) or "none"
         raise InvalidMessage(f"DLQ_BROKERS has no broker {message.broker!r}; it has: {known}")
@@ -145,12 +154,15 @@ def _check_span(name: str, span: object) -> None:
         raise InvalidMessage(f"{name} must be a timedelta from 0 to {LONGEST_SPAN.days} days, not {span!r}")
 
 
-def check_size(row: OutboxMessage) -> None:
-    """Raise MessageTooLarge if the row is above the limit."""
-    headers = sum(len(name.encode()) + len(value or b"") for name, value in row.headers)
-    size = len(row.body or b"") + len(row.key_bytes or b"") + headers
-    if size > conf.DLQ_MAX_MESSAGE_BYTES:
+def check_size(row: OutboxMessage, most: int | None = None) -> None:
+    """Raise MessageTooLarge if the row is above the limit, that of the settings if no other is given."""
+    size = len(row.body or b"") + len(row.key_bytes or b"")
+    for name, value in row.headers:
+        size += len(name.encode()) + len(value or b"")
+    if most is None:
+        most = conf.DLQ_MAX_MESSAGE_BYTES
+    if size > most:
         raise MessageTooLarge(
-            f"key, body and headers take {size} bytes; DLQ_MAX_MESSAGE_BYTES is {conf.DLQ_MAX_MESSAGE_BYTES}. Send a "
-            "reference to the data instead, or raise the limit here and at the broker."
+            f"key, body and headers take {size} bytes; DLQ_MAX_MESSAGE_BYTES is {most}. Send a reference to the data "
+            "instead, or raise the limit here and at the broker."
         )

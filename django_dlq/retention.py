@@ -7,6 +7,7 @@ from django.db.models import Model, QuerySet
 
 from django_dlq.conf import conf
 from django_dlq.models import DeadLetter, InboxMessage, PublishedMessage
+from django_dlq.outbox_pruning import prune_outbox
 
 ROWS_PER_STEP = 1000
 
@@ -16,7 +17,7 @@ class Retention:
 
     def run_once(self) -> int:
         """Delete up to a thousand rows of each table; return how many went."""
-        return sum(_delete_some(rows) for rows in _outdated())
+        return sum(_delete_some(rows) for rows in _outdated()) + prune_outbox(ROWS_PER_STEP)
 
     def close(self) -> None:
         """There is nothing to give back."""

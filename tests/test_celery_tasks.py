@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from celery import Task
 from django.db import transaction
+from django.test import override_settings
 
 from django_dlq import celery_tasks, inbox, outbox
-from django_dlq.exceptions import UnknownHandler
+from django_dlq.exceptions import RelayIsOff, UnknownHandler
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage, RelayLane
 from django_dlq.registry import Registry
@@ -67,3 +68,12 @@ def test_without_celery_the_error_names_the_extra() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert 'ImportError: The tasks need Celery: pip install "django_dlq[celery]"' in ended.stderr
+
+
+@pytest.mark.django_db
+def test_beside_debezium_the_relays_task_fails_and_sends_nothing() -> None:
+    with transaction.atomic():
+        outbox.publish("orders", {"order": 7})
+    with override_settings(DLQ_OUTBOX_RETENTION=timedelta(days=3)), pytest.raises(RelayIsOff):
+        celery_tasks.relay()
+    assert OutboxMessage.objects.count() == 1

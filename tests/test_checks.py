@@ -1,4 +1,5 @@
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.checks import Error, run_checks
@@ -77,6 +78,7 @@ WRONG = {
     "DLQ_CLOSED_RETENTION": ("E032", [7, -SECOND]),
     "DLQ_MASKED_FIELDS": ("E033", ["password", [5], None, {"a"}]),
     "DLQ_HOLD_TOPICS": ("E034", ["orders", [5], None, [""], ["a*b"], ["**"]]),
+    "DLQ_OUTBOX_RETENTION": ("E035", [7, timedelta(0), -SECOND, "7 days"]),
 }
 
 
@@ -144,6 +146,58 @@ def test_a_handler_of_an_unknown_broker_is_found(registry):
     assert "builtins.print" in message.msg
     assert "'events'" in message.msg
     assert found() == ["E050"]
+
+
+KAFKA = {"BACKEND": "django_dlq.brokers.kafka.KafkaBroker", "OPTIONS": {"bootstrap.servers": "127.0.0.1:1"}}
+
+
+@pytest.fixture
+def debezium(settings, monkeypatch):
+    """Let Debezium send the outbox of a project that has all that this needs; the database may be another one."""
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
+    settings.DLQ_BROKERS = {"default": KAFKA}
+    monkeypatch.setattr(checks, "connections", {"default": SimpleNamespace(vendor="postgresql")})
+    followed = ["default"]
+    monkeypatch.setattr(checks, "followed_brokers", lambda using: followed)
+    return followed
+
+
+def test_debezium_with_kafka_and_postgresql_is_right(debezium):
+    assert found() == found("database") == []
+
+
+def test_debezium_reads_no_other_database(debezium, monkeypatch):
+    monkeypatch.setattr(checks, "connections", {"default": SimpleNamespace(vendor="mysql")})
+
+    assert found() == ["E042"]
+
+
+@pytest.mark.parametrize(
+    "broker", [{"BACKEND": scripted_broker.PATH}, {"BACKEND": scripted_broker.PATH, "OPTIONS": {}}]
+)
+def test_debezium_sends_to_no_other_broker(debezium, settings, broker):
+    settings.DLQ_BROKERS = {"default": KAFKA, "other": broker}
+
+    assert found() == ["E043"]
+
+
+def test_without_brokers_debezium_is_not_what_is_wrong(debezium, settings):
+    settings.DLQ_BROKERS = None
+
+    assert found() == ["E001"]
+
+
+def test_a_connector_that_has_lost_its_place_in_the_log_is_found(debezium):
+    debezium.clear()
+
+    assert found("database") == ["W060"]
+
+
+def test_where_debezium_could_not_work_anyway_its_connectors_are_not_looked_for(debezium, settings):
+    debezium.clear()
+    settings.DLQ_BROKERS = {"default": {"BACKEND": scripted_broker.PATH}}
+
+    assert found("database") == []
 
 
 class Apart:

@@ -24,6 +24,7 @@ DEFAULTS = {
     "DLQ_CLOSED_RETENTION": timedelta(days=30),
     "DLQ_MASKED_FIELDS": MASKED_FIELDS,
     "DLQ_HOLD_TOPICS": (),
+    "DLQ_OUTBOX_RETENTION": None,
 }
 
 

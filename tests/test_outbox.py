@@ -340,3 +340,13 @@ def test_headers_of_every_kind_come_back_as_they_were():
     row = outbox.publish("orders", "", headers=headers)
 
     assert OutboxMessage.objects.get(pk=row.pk).headers == headers
+
+
+@pytest.mark.parametrize("option", [{"delay": timedelta(seconds=1)}, {"priority": 1}])
+def test_what_debezium_cannot_do_is_refused_where_it_sends(settings, option):
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
+
+    with pytest.raises(InvalidMessage, match="neither delay nor priority"):
+        outbox.publish("orders", "", **option)
+    outbox.publish("orders", "", delay=timedelta(0), priority=0, expires_in=timedelta(1))
+    assert topics() == ["orders"]

@@ -46,6 +46,7 @@ CODES = {
     "MessageRefused": "message_refused",
     "HeldBack": "held_back",
     "LeaseLost": "lease_lost",
+    "RelayIsOff": "relay_is_off",
     "HandlerDecision": "handler_decision",
     "RetryLater": "retry_later",
     "Reject": "rejected",

@@ -1,6 +1,6 @@
 """The configuration of Debezium's connector for the outbox, from the project's settings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +41,7 @@ class Connector:
         connection: Any = connections[router.db_for_write(OutboxMessage)]
         if connection.vendor != "postgresql":
             raise CommandError(f"this reads PostgreSQL's log, and the outbox is in {connection.display_name}")
-        with connection.cursor() as cursor:
-            cursor.execute(TABLE, [connection.ops.quote_name(OutboxMessage._meta.db_table)])
-            found = cursor.fetchone()
+        found = find_outbox(connection)
         if found is None:
             raise CommandError("the database has no outbox yet: manage.py migrate")
         is_alone = len(conf.DLQ_BROKERS) == 1
@@ -64,6 +62,14 @@ class Connector:
     def configuration(self) -> dict[str, str]:
         """Return the connector's properties."""
         return {**self._connection(), **self._reading(), **self._snapshot(), **ROUTING, **WRITING}
+
+    def warnings(self) -> Iterator[str]:
+        """Say what would become different if the connector took the relay's place now."""
+        partitioner = conf.DLQ_BROKERS[self.broker]["OPTIONS"].get("partitioner", "murmur2")
+        if partitioner not in MURMUR2:
+            yield "The broker's option 'partitioner' is not Debezium's: keys will change their partitions."
+        if OutboxMessage.objects.filter(due_at__isnull=False).exists():
+            yield "Messages of the outbox wait for their time, and would be sent at once; let the relay do it."
 
     def _connection(self) -> dict[str, str]:
         host = self.database["HOST"] or "localhost"
@@ -98,7 +104,7 @@ class Connector:
             # An idle outbox would else hold the log that the project's other tables fill: a sign of life passes it on.
             "heartbeat.interval.ms": "10000",
             "heartbeat.action.query": f"SELECT pg_logical_emit_message(false, '{self.name}', '')",
-            "logical_decoding.message.prefix.exclude.list": ".*",
+            "message.prefix.exclude.list": ".*",
         }
 
     def _snapshot(self) -> dict[str, str]:
@@ -134,14 +140,19 @@ WRITING = {
 }
 
 
-def has_same_partitions(broker: str) -> bool:
-    """Tell whether the relay would have put every key where Debezium puts it."""
-    return conf.DLQ_BROKERS[broker].get("OPTIONS", {}).get("partitioner", "murmur2_random") in MURMUR2
+def find_outbox(connection: Any) -> tuple[str, str, str] | None:
+    """Return schema and table of the outbox, as SQL and then as Debezium write them."""
+    with connection.cursor() as cursor:
+        cursor.execute(TABLE, [connection.ops.quote_name(OutboxMessage._meta.db_table)])
+        found: tuple[str, str, str] | None = cursor.fetchone()
+    return found
 
 
 def _check_broker(broker: str) -> None:
     if broker not in conf.DLQ_BROKERS:
         raise CommandError(f"DLQ_BROKERS has no broker {broker!r}; it has: {', '.join(sorted(conf.DLQ_BROKERS))}")
+    if "bootstrap.servers" not in conf.DLQ_BROKERS[broker].get("OPTIONS", {}):
+        raise CommandError(f"the broker {broker!r} is not Kafka, the only one that Kafka Connect sends to")
 
 
 def _literal(text: str) -> str:

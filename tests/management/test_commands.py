@@ -212,6 +212,22 @@ class TestRun:
         assert grace == 2.5
         assert list(commands) == ["relay", "retry", "prune"]
 
+    def test_beside_debezium_there_is_no_relay(self, registry, supervised, settings):
+        settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
+        run("dlq_run")
+
+        ((commands, _),) = supervised
+        assert list(commands) == ["retry", "prune"]
+
+
+def test_beside_debezium_the_relay_does_not_start(dlq, settings):
+    publish(1)
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
+
+    with pytest.raises(CommandError, match="Debezium sends the outbox"):
+        run("dlq_relay", once=True)
+    assert OutboxMessage.objects.exists()
+
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", ""])
 @pytest.mark.parametrize("option", [("dlq_relay", "--interval"), ("dlq_run", "--grace")])

@@ -1,12 +1,13 @@
 """manage.py dlq_schedule."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app
 from django.core.management import CommandError, call_command
-from django.test import modify_settings
+from django.test import modify_settings, override_settings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from django_dlq import celery_tasks, inbox
@@ -142,3 +143,11 @@ def test_an_interval_that_is_none_is_refused(value: str) -> None:
 def test_without_django_celery_beat_it_says_what_to_install() -> None:
     with pytest.raises(CommandError, match=r"django_dlq\[celery\]"):
         schedule()
+
+
+def test_beside_debezium_the_relay_is_taken_off_the_schedule() -> None:
+    schedule()
+    with override_settings(DLQ_OUTBOX_RETENTION=timedelta(days=3)):
+        schedule()
+    tasks = [row["task"].rpartition(".")[2] for row in rows()]
+    assert sorted(tasks) == ["consume", "consume", "prune", "retry"]

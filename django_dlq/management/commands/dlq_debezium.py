@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_dlq.management.connector import Connector, has_same_partitions
+from django_dlq.management.connector import Connector
 
 HEAD = """\
 # Debezium's connector for the outbox, to be given to Kafka Connect. First run, as the owner of the table:
@@ -35,8 +35,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print it; nothing is changed."""
         connector = Connector.of(options["broker"])
-        if not has_same_partitions(options["broker"]):
-            self.stderr.write("The broker's option 'partitioner' differs from Debezium's: keys will change partitions.")
+        for warning in connector.warnings():
+            self.stderr.write(warning)
         if options["format"] == "sql":
             self.stdout.write(connector.statements())
         elif options["format"] == "json":

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from django_dlq import debezium
 from django_dlq.management.machine_command import seconds
 from django_dlq.registry import handlers
 from django_dlq.supervisor import Supervisor, manage
@@ -35,4 +36,5 @@ class Command(BaseCommand):
 def machines() -> dict[str, tuple[str, ...]]:
     """Return the management command of each process, by its name."""
     consumers = {f"consume {group}": ("dlq_consume", "--group", group) for group in handlers.groups()}
-    return {"relay": ("dlq_relay",), **consumers, "retry": ("dlq_retry",), "prune": ("dlq_prune",)}
+    relay = {} if debezium.is_used() else {"relay": ("dlq_relay",)}
+    return {**relay, **consumers, "retry": ("dlq_retry",), "prune": ("dlq_prune",)}

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import router, transaction
 
+from django_dlq import debezium
 from django_dlq.registry import handlers
 
 PREFIX = "django_dlq: "
@@ -96,7 +97,8 @@ class Command(BaseCommand):
 def entries() -> list[Entry]:
     """Return the periodic tasks that this project needs."""
     consumers = [Entry(machine="consume", group=group) for group in handlers.groups()]
-    return [Entry(machine="relay"), *consumers, Entry(machine="retry"), Entry(machine="prune")]
+    relay = [] if debezium.is_used() else [Entry(machine="relay")]
+    return [*relay, *consumers, Entry(machine="retry"), Entry(machine="prune")]
 
 
 def whole_seconds(text: str) -> int:
