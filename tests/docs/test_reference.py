@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +14,9 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.test import override_settings
 
-from django_dlq import celery_tasks, checks, conf, exceptions, message, signals
+from django_dlq import celery_tasks, checks, conf, exceptions, figures, message, metrics, signals
 from django_dlq.management.commands import dlq_schedule
-from django_dlq.models import Kind, Source, State, StoredMessage
+from django_dlq.models import Kind, Source, State, StoredMessage, backlog, quick_read
 from tests.docs.pages import DOCS, ROOT, section, table
 
 pytestmark = pytest.mark.once
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.once
 REFERENCE = DOCS / "reference"
 SETTINGS, CHECKS, COMMANDS = REFERENCE / "settings.md", REFERENCE / "checks.md", REFERENCE / "commands.md"
 MODELS, HEADERS, SIGNALS = REFERENCE / "models.md", REFERENCE / "headers.md", REFERENCE / "signals.md"
-EXCEPTIONS = REFERENCE / "exceptions.md"
+EXCEPTIONS, METRICS = REFERENCE / "exceptions.md", REFERENCE / "metrics.md"
 PROPERTIES = {name: member for name, member in vars(conf.Settings).items() if isinstance(member, property)}
 COMMAND_NAMES = sorted(path.stem for path in (ROOT / "django_dlq/management/commands").glob("dlq_*.py"))
 TABLES = {model.__name__: model for model in apps.get_app_config("django_dlq").get_models()}
@@ -127,6 +128,23 @@ def test_the_section_of_a_model_has_its_columns(name: str) -> None:
 def test_the_row_of_a_column_with_choices_names_them_all(model: str, column: str, choices: Any) -> None:
     rows = {code(row[0]): row[1] for row in table(section(MODELS, model))}
     assert set(choices.values) <= set(re.findall(r"`(\w+)`", rows[column]))
+
+
+def test_every_figure_has_a_row_in_the_section_of_its_value() -> None:
+    values = {name: member for name, member in vars(figures).items() if is_dataclass(member)}
+    assert sorted(headings(METRICS)) == sorted([*values, "How long it takes"])
+    for name, value in values.items():
+        assert [code(row[0]) for row in table(section(METRICS, name))] == [field.name for field in fields(value)]
+
+
+def test_the_page_about_metrics_has_the_bounds() -> None:
+    text = " ".join(METRICS.read_text().split())
+    assert f"Up to {backlog.MOST_ROWS:,} due and {backlog.MOST_SCATTERED:,} delayed" in text
+    assert f"draws {backlog.SAMPLED_PAGES:,} pages" in text
+    assert f"the newest {metrics.MOST_PUBLISHED:,} rows" in text
+    assert f"over {metrics.MOST_LETTERS:,}, where counting ends" in text
+    assert f"at most {metrics.MOST_NAMED:,}" in text
+    assert quick_read.LONGEST == 1  # "longer than a second"
 
 
 def test_every_header_of_the_wire_has_a_row() -> None:

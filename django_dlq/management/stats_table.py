@@ -1,0 +1,92 @@
+"""The figures as lines for people."""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django_dlq.figures import Share, Snapshot
+from django_dlq.message import LANES
+
+MOST_LINES: Final = 10
+"""Topics and lanes that have a line, those with the most due messages; the JSON has them all."""
+
+
+def lines(told: Snapshot) -> Iterator[str]:
+    """Return the lines."""
+    yield from _outbox(told)
+    published = told.published
+    yield _line(
+        "published",
+        f"{published.rate:,.1f}/s in the last minute, confirmed after {duration(published.lag_seconds)} on average, "
+        f"{duration(published.longest_lag_seconds)} at most",
+    )
+    yield from _relays(told)
+    yield from _in_the_way(told)
+    counts = ", ".join(f"{count:,} {state}" for state, count in told.letters.states.items() if count)
+    yield _line("letters", f"{counts or 'none'}{'' if told.letters.exact else ' (or more)'}")
+
+
+def ranges(lanes: Collection[int]) -> str:
+    """Return lanes as people write them: 0-3, 7."""
+    ends = [lane for lane in lanes if lane + 1 not in lanes]
+    starts = [lane for lane in lanes if lane - 1 not in lanes]
+    pairs = zip(sorted(starts), sorted(ends), strict=True)
+    return ", ".join(str(start) if start == end else f"{start}-{end}" for start, end in pairs) or "none"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86_400)
+    if days:
+        return f"{days} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {seconds % 60:.0f} s"
+
+
+def _outbox(told: Snapshot) -> Iterator[str]:
+    outbox = told.outbox
+    due = f"{'' if outbox.due_exact else 'about '}{outbox.due:,} due"
+    delayed = f"{'' if outbox.delayed_exact else 'about '}{outbox.delayed:,} delayed"
+    yield _line("outbox", f"{due}, {delayed}, the oldest due for {duration(outbox.oldest_due_seconds)}")
+    yield from _shares("topic", outbox.topics)
+    yield from _shares("broker", outbox.brokers)
+    yield from _shares("lane", outbox.lanes)
+
+
+def _shares(word: str, shares: Mapping[Any, Share]) -> Iterator[str]:
+    most = sorted(shares.items(), key=lambda item: (-item[1].due, item[0]))[:MOST_LINES]
+    for name, share in most:
+        what = f"{share.due:,} due, {share.delayed:,} delayed, the oldest due for {duration(share.oldest_due_seconds)}"
+        yield f"  {word} {name}: {what}"
+    if len(shares) > len(most):
+        yield f"  and {len(shares) - len(most)} more of these"
+
+
+def _relays(told: Snapshot) -> Iterator[str]:
+    relays = told.relays
+    have = LANES - len(relays.free_lanes)
+    yield _line("relays", f"{len(relays.alive)} alive, {have} of {LANES} lanes, {relays.rate:,.1f}/s")
+    for relay in relays.alive:
+        yield f"  {relay.owner}: lanes {ranges(relay.lanes)}; {relay.rate:,.1f}/s, {relay.sent:,} sent"
+    if relays.alive and relays.free_lanes:
+        yield f"  nobody has lanes {ranges(relays.free_lanes)}"
+
+
+def _in_the_way(told: Snapshot) -> Iterator[str]:
+    for outage in told.outages:
+        by = f"{len(outage.relays)} of {len(told.relays.alive)} relays"
+        yield _line("outage", f"broker {outage.broker} unreachable since {_at(outage.since)} ({by}): {outage.reason}")
+    for pause in told.pauses:
+        what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
+        yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")
+    for topic, count in told.letters.held.items():
+        yield _line("held", f"{count:,} keys of topic {topic}, each behind a dead letter")
+
+
+def _line(word: str, what: str) -> str:
+    return f"{word:<10} {what}"
+
+
+def _at(moment: datetime) -> str:
+    return moment.isoformat(sep=" ", timespec="seconds")

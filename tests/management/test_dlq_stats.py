@@ -1,0 +1,117 @@
+"""The command that tells how things are."""
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+
+from django_dlq import metrics
+from django_dlq.management import stats_table
+from django_dlq.management.commands import dlq_stats
+from django_dlq.models import BrokerOutage, OutboxMessage, Pause, RelayLane, RelayProcess, in_future
+from tests.letters import consumer_letter
+
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
+
+MINUTE = timedelta(minutes=1)
+
+
+def stats(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("dlq_stats", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def write(count: int, **columns: object) -> None:
+    OutboxMessage.objects.bulk_create(OutboxMessage(body=b"", **columns) for _ in range(count))
+
+
+def run_relay(*lanes: int) -> None:
+    RelayProcess.objects.create(owner="host:1", alive_until=in_future(MINUTE), sent=1234, rate=5.5)
+    for lane in lanes:
+        RelayLane.objects.create(lane=lane, owner="host:1", epoch=1, leased_until=in_future(MINUTE))
+
+
+def test_nothing_at_all_is_told_in_a_few_lines() -> None:
+    assert [line.split()[0] for line in stats().splitlines()] == ["outbox", "published", "relays", "letters"]
+
+
+def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
+    write(1200, topic="orders", created_at=in_future(-62 * MINUTE))
+    write(1, topic="payments", lane=3, due_at=in_future(MINUTE))
+    run_relay(0, 1, 2, 5)
+    BrokerOutage.objects.begin("host:1", "default", "timed out")
+    Pause.objects.create(scope="topic", topic="orders", reason="bad deploy", actor_name="ada", digest="1")
+    consumer_letter(holds_key=True)
+    told = stats()
+
+    assert "outbox     1,200 due, 1 delayed, the oldest due for 1 h 2 min\n" in told
+    assert "  topic orders: 1,200 due, 0 delayed, the oldest due for 1 h 2 min\n" in told
+    assert "  lane 3: 0 due, 1 delayed, the oldest due for 0 s\n" in told
+    assert "relays     1 alive, 4 of 64 lanes, 5.5/s\n" in told
+    assert "  host:1: lanes 0-2, 5; 5.5/s, 1,234 sent\n" in told
+    assert "  nobody has lanes 3-4, 6-63\n" in told
+    assert "outage     broker default unreachable since " in told
+    assert "(1 of 1 relays): timed out\n" in told
+    assert "by ada: bad deploy\n" in told
+    assert "held       1 keys of topic orders, each behind a dead letter\n" in told
+    assert "letters    1 dead\n" in told
+
+
+def test_the_longest_come_first_and_the_rest_is_counted() -> None:
+    for number in range(13):
+        write(number + 1, topic=f"topic-{number}")
+    told = stats()
+
+    assert told.index("topic topic-12: 13 due") < told.index("topic topic-11: 12 due")
+    assert "topic-2:" not in told
+    assert "and 3 more of these" in told
+
+
+def test_an_estimate_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_dlq.models.backlog.MOST_ROWS", 3)
+    monkeypatch.setattr("django_dlq.models.backlog.MOST_SCATTERED", 3)
+    monkeypatch.setattr(metrics, "MOST_LETTERS", 0)
+    write(20, topic="orders")
+    write(20, topic="orders", due_at=in_future(MINUTE))
+    consumer_letter()
+    told = stats()
+
+    assert "outbox     about 20 due, about " in told
+    assert "letters    1 dead (or more)" in told
+
+
+def test_programs_read_one_document() -> None:
+    write(2, topic="orders")
+    told = stats("--json")
+
+    assert told.count("\n") == 1
+    topics = json.loads(told)["outbox"]["topics"]
+    assert {topic: share["due"] for topic, share in topics.items()} == {"orders": 2}
+
+
+def test_it_can_be_watched_until_it_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    loops = []
+
+    class Loop:
+        def __init__(self, machine: dlq_stats.Command, *, idle: float) -> None:
+            loops.append(idle)
+            self.machine = machine
+
+        def run(self) -> None:
+            assert [self.machine.run_once(), self.machine.run_once()] == [0, 0]
+            self.machine.close()
+
+    monkeypatch.setattr(dlq_stats, "Loop", Loop)
+    assert stats("--watch", "5").count("outbox") == 2
+    assert loops == [5]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "0 s"), (0.0123, "0.0123 s"), (59, "59 s"), (61, "1 min 1 s"), (3720, "1 h 2 min"), (90_000, "1 d 1 h")],
+)
+def test_a_time_is_told_in_its_largest_units(seconds: float, words: str) -> None:
+    assert stats_table.duration(seconds) == words
