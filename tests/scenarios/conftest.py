@@ -5,12 +5,24 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-pytest.register_assert_rewrite("tests.scenarios.load", "tests.scenarios.stage")
+pytest.register_assert_rewrite("tests.scenarios.load", "tests.scenarios.stage", "tests.scenarios.traffic")
 
 from tests.scenarios.stage import Stage  # noqa: E402  # after the line above, which makes its assertions speak
 
 # Where a scenario makes no sense there is nothing to collect, and so nothing to skip.
-ON_POSTGRESQL = ["test_kafka_outage.py", "test_postgresql_restart.py", "test_real_input.py"]
+ON_POSTGRESQL = [
+    "test_commit_order.py",
+    "test_debezium.py",
+    "test_four_relays.py",
+    "test_kafka_outage.py",
+    "test_moving_lanes.py",
+    "test_pgbouncer.py",
+    "test_postgresql_restart.py",
+    "test_real_input.py",
+    "test_terminated_connections.py",
+    "test_wrong_clock.py",
+    "test_zombie_relay.py",
+]
 ON_MARIADB = ["test_mariadb_restart.py"]
 ON_SERVERS = ["test_broken_connection.py"]
 collect_ignore = {

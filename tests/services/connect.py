@@ -25,6 +25,8 @@ key.converter=org.apache.kafka.connect.json.JsonConverter
 value.converter=org.apache.kafka.connect.json.JsonConverter
 offset.storage.file.filename={data}/offsets
 offset.flush.interval.ms=200
+config.providers=file
+config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
 """
 
 
@@ -88,13 +90,13 @@ class Connect(Server):
         except (OSError, HTTPException, ServiceError, ValueError, KeyError, TypeError):
             return None  # ServiceError: for a second it answers before it knows its own paths
 
-    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send a request to the worker, a POST if there is a body, and return what it answers."""
+    def ask(self, path: str, body: Mapping[str, Any] | None = None, *, method: str | None = None) -> Any:
+        """Send a request to the worker, a POST if there is a body, and return what it answers, if anything."""
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.url}/{path}", data, {"Content-Type": "application/json"})
+        request = Request(f"{self.url}/{path}", data, {"Content-Type": "application/json"}, method=method)
         try:
             with urlopen(request, timeout=30) as response:
-                return json.load(response)
+                return json.loads(response.read() or "null")
         except HTTPError as error:
             raise ServiceError(f"{path}: {error.code} {error.read().decode(errors='replace')}") from error
 
