@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from zlib import crc32
 from django.core.serializers.json import DjangoJSONEncoder
 
 from django_dlq.exceptions import BodyNotSerializable, InvalidMessage, UnreadableBody
+from django_dlq.uuid7 import next_uuid7
 
 Body = bytes | str | dict[str, Any] | list[Any]
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -165,6 +165,8 @@ def encode_body(body: object) -> bytes:
 
 def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes | None]]) -> Headers:
     """Return headers as they will travel; raise InvalidMessage for names that are reserved or values of other types."""
+    if headers == ():
+        return ()
     pairs: object = headers.items() if isinstance(headers, Mapping) else headers
     if not isinstance(pairs, Iterable):
         raise InvalidMessage(f"headers are a mapping or pairs, not {pairs!r}")
@@ -172,8 +174,12 @@ def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str 
 
 
 def new_message_id() -> str:
-    """Return a fresh identity: a random UUID (version 4, RFC 9562)."""
-    return str(uuid.uuid4())
+    """Return a fresh identity: a UUID that begins with the time (version 7, RFC 9562), later in this process is greater.
+
+    So new ids lie side by side in an index, whereas random ones would touch a page each.
+    """
+    digits = f"{next_uuid7():032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def lane_of(key: bytes) -> int:
@@ -235,9 +241,13 @@ def _header(pair: object) -> tuple[str, bytes | None]:
     raise InvalidMessage(f"the header {name!r} has a {type(value).__name__} as its value; give it text or bytes")
 
 
+# Without a look for circles, which costs a tenth: what goes round in one is too deep.
+_encoder = DjangoJSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
 def _json_bytes(body: object) -> bytes:
     try:
-        text = json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = _encoder.encode(body)
     except (TypeError, ValueError, RecursionError) as error:
         raise BodyNotSerializable(f"the body cannot be written as JSON: {error}") from error
     return _utf8(text, what="the body")

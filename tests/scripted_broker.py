@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django_dlq.brokers.base import Broker, Receipt, Subscription
+from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.exceptions import BrokerError
 from django_dlq.message import Record
 
@@ -54,7 +54,7 @@ class ScriptedBroker(Broker):
         self.during_send()
         if self.outage is not None:
             raise self.outage
-        return [self._receipt(record) for record in records]
+        return one_by_one(records, self._receipt)
 
     def subscribe(self, topics: Sequence[str], group: str) -> ScriptedSubscription:
         self.subscriptions.append(ScriptedSubscription(self, topics, group))

@@ -4,23 +4,24 @@ To write one: subclass `Broker`, implement `send` and `subscribe`, and run `djan
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from django.core.checks import CheckMessage
 
-from django_dlq.exceptions import BrokerError
+from django_dlq.exceptions import BrokerError, HeldBack, MessageRefused
 from django_dlq.message import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of one record: confirmed, with its place in the topic, or not, with the error that says why."""
 
     error: BrokerError | None = None
     partition: int | None = None
     offset: int | None = None
+
+
+HELD_BACK = Receipt(error=HeldBack("it was not sent, since an earlier message of its key was refused"))
 
 
 class Subscription(ABC):
@@ -90,3 +91,19 @@ class Broker(ABC):
     def check(cls, alias: str, options: Mapping[str, Any]) -> list[CheckMessage]:
         """Return what is wrong with these OPTIONS, without connecting to anything."""
         return []
+
+
+def one_by_one(records: Iterable[Record], store: Callable[[Record], Receipt]) -> list[Receipt]:
+    """Call `store` for each record, except those behind one of their topic and key that was not stored.
+
+    For brokers that can send one record after the other without waiting.
+    """
+    receipts: list[Receipt] = []
+    later: dict[tuple[str, bytes], Receipt] = {}
+    for record in records:
+        place = None if record.key is None else (record.topic, record.key)
+        receipt = (place and later.get(place)) or store(record)
+        if place and receipt.error is not None:
+            later[place] = HELD_BACK if isinstance(receipt.error, MessageRefused) else receipt
+        receipts.append(receipt)
+    return receipts

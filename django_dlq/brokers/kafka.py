@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from math import isqrt
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
 
 from django_dlq.brokers import kafka_options
-from django_dlq.brokers.base import Broker, Receipt, Subscription
+from django_dlq.brokers.base import HELD_BACK, Broker, Receipt, Subscription
 from django_dlq.brokers.kafka_client import Client, Consumer, KafkaError, KafkaException, Message, Producer, logger, why
 from django_dlq.brokers.kafka_subscription import KafkaSubscription
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.exceptions import BrokerError, BrokerUnavailable, HeldBack, MessageRefused
 from django_dlq.message import Record
 
 _TOPIC_REFUSALS = frozenset(
@@ -40,8 +39,20 @@ _REFUSALS = _TOPIC_REFUSALS | _BATCH_REFUSALS
 _TAKEN_BACK = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _LATE = "Kafka has not confirmed it in time"
 
-Report = tuple[KafkaError | None, Message] | Exception | None
-"""What became of a record: what the client reports later, or raises at once, or nothing that is known."""
+_NOT_SENT = Receipt(error=BrokerUnavailable("it was not sent"))
+_NOT_YET_ALONE = Receipt(error=BrokerUnavailable("it was rejected with others, and not yet alone"))
+# Errors that the driver raises instead of taking a record.
+_RAISED = (BufferError, KafkaException, ValueError, TypeError)
+
+Trouble = KafkaError | Exception | None
+"""Why a record was not stored: what the client reported later, or raised at once, or nothing that is known."""
+
+Report = dict[Trouble, Message | None]
+"""What became of a record: {None: message} if it was stored, {trouble: ...} if not, nothing while nothing is known.
+
+The client writes it by a method of the dict, since this is done for each message and any call of Python costs. And the
+binding may report while an exception is already raised: then anything that does more than to store would fail.
+"""
 
 
 class KafkaBroker(Broker):
@@ -57,10 +68,7 @@ class KafkaBroker(Broker):
         self._producer = Client()
 
     def send(self, records: Sequence[Record], timeout: float) -> list[Receipt]:
-        """Send records; see Broker.send.
-
-        Not promised: the order between a refused record and the later ones of its key, which are sent without it.
-        """
+        """Send records; see Broker.send."""
         sending = _Sending(records, self._producer, self._settings(timeout), timeout=timeout)
         sending.run(range(len(records)))
         return sending.receipts
@@ -98,10 +106,12 @@ class _Sending:
     """One call of `send`."""
 
     def __init__(self, records: Sequence[Record], place: Client, settings: dict[str, Any], *, timeout: float) -> None:
-        self.receipts: list[Receipt] = [Receipt(error=BrokerUnavailable("it was not sent"))] * len(records)
+        self.receipts = [_NOT_SENT] * len(records)
         self._records = records
         self._place = place
         self._settings = settings
+        # By topic and key: the first record that was refused.
+        self._refused: dict[tuple[str, bytes | None], int] = {}
         # What is left of the time is for taking back what was not confirmed.
         self._deadline = time.monotonic() + timeout - min(timeout / 10, 1.0)
 
@@ -111,48 +121,49 @@ class _Sending:
         A rejected batch breaks the client, and so fails whatever was to follow: nothing overtakes it. Parts of the root
         of the whole find the culprits in few round trips and few new clients, since each of those takes half a second.
         """
-        reports = self._burst(indices)
-        for index, report in zip(indices, reports, strict=True):
-            self.receipts[index] = self._receipt(report)
-        codes = [_reported(report) for report in reports]
-        if len(indices) == 1 or _REFUSALS.isdisjoint(codes):
-            return not any(self._is_open(index) for index in indices)
-        again = [
-            index for index, code in zip(indices, codes, strict=True) if code in _BATCH_REFUSALS or self._is_open(index)
-        ]
-        for index in again:
-            self.receipts[index] = Receipt(error=BrokerUnavailable("it was rejected with others, and not yet alone"))
+        failed, again = self._confirm(indices, self._burst(indices)), list[int]()
+        is_rejected = len(indices) > 1 and any(_code(trouble) in _REFUSALS for trouble in failed.values())
+        for index, trouble in failed.items():
+            if is_rejected and not _is_final(trouble):
+                again.append(index)
+                self.receipts[index] = _NOT_YET_ALONE
+            else:
+                self._fail(index, trouble)
+        if not is_rejected:
+            return not any(isinstance(self.receipts[index].error, BrokerUnavailable) for index in failed)
         size = isqrt(len(again)) or 1
         return all(self.run(again[start : start + size]) for start in range(0, len(again), size))
 
     def _burst(self, indices: Sequence[int]) -> list[Report]:
         """Give records to the client and return what became of each; nothing of them stays in the client."""
-        reports: list[Report] = [None] * len(indices)
-
-        # It only stores, since librdkafka's binding may call it with an exception already raised: any call would fail.
-        def store(position: int, error: KafkaError | None, message: Message) -> None:
-            reports[position] = (error, message)
-
-        driver = self._connected()
-        for position, index in enumerate(indices):
-            raised = self._produce(driver, self._records[index], partial(store, position))
-            if raised is not None:
-                reports[position] = raised
-                if not _is_refusal(raised):
-                    break
+        reports: list[Report] = [{} for _ in indices]
+        driver, records = self._connected(), self._records
+        for index, report in zip(indices, reports, strict=True):
+            record = records[index]
+            if self._refused and self._is_held_back(index):
+                report[HELD_BACK.error] = None
+                continue
+            try:
+                driver.produce(record.topic, record.body, record.key, -1, report.setdefault, headers=[*record.headers])
+            except _RAISED as raised:
+                trouble = self._insist(driver, record, report) if isinstance(raised, BufferError) else raised
+                if trouble is not None:
+                    report[trouble] = None
+                    if not _is_refusal(trouble):
+                        break
+                    self._hold_back_after(index)
         self._flush(driver)
         return reports
 
-    def _produce(self, driver: Producer, record: Record, report: Any) -> Exception | None:
+    def _insist(self, driver: Producer, record: Record, report: Report) -> Exception | None:
+        """Offer a record again while the client's queue is full; return what went wrong at last."""
         while True:
+            self._serve(driver, 0.05)
             try:
-                driver.produce(record.topic, record.body, record.key, on_delivery=report, headers=list(record.headers))
-            except BufferError as full:
-                if time.monotonic() > self._deadline:
-                    return full
-                self._serve(driver, 0.05)
-            except (KafkaException, ValueError, TypeError) as error:
-                return error
+                driver.produce(record.topic, record.body, record.key, -1, report.setdefault, headers=[*record.headers])
+            except _RAISED as raised:
+                if not isinstance(raised, BufferError) or time.monotonic() > self._deadline:
+                    return raised
             else:
                 return None
 
@@ -175,37 +186,63 @@ class _Sending:
             # A fatal error, raised in passing (SystemError if a report was being stored): the reports say the rest.
             self._place.is_broken = True
 
-    def _connected(self) -> Producer:
+    def _connected(self) -> Any:
         place = self._place
         if place.driver is None or place.settings != self._settings:
             place.is_broken, place.trouble, place.settings = False, "", self._settings
             place.driver = Producer({**self._settings, "error_cb": place.hear}, logger=logger)
-        driver: Producer = place.driver
-        return driver
+        return place.driver
 
-    def _receipt(self, report: Report) -> Receipt:
-        if isinstance(report, tuple):
-            error, message = report
-            if error is None:
-                return Receipt(partition=message.partition(), offset=message.offset())
-            if error.code() in _REFUSALS:
-                return Receipt(error=MessageRefused(error.str()))
-            late = error.code() in _TAKEN_BACK
-            return Receipt(error=BrokerUnavailable(self._reason(_LATE if late else error.str())))
-        if report is None:
-            return Receipt(error=BrokerUnavailable(self._reason(_LATE)))
-        kind = MessageRefused if _is_refusal(report) else BrokerUnavailable
-        return Receipt(error=kind(why(report)))
+    def _confirm(self, indices: Sequence[int], reports: Sequence[Report]) -> dict[int, Trouble]:
+        """Write the receipts of what has arrived, and return what has not, with the reasons."""
+        failed: dict[int, Trouble] = {}
+        for index, report in zip(indices, reports, strict=True):
+            message = report.get(None)
+            if message is None:
+                failed[index] = next(iter(report), None)
+            else:
+                self.receipts[index] = Receipt(None, message.partition(), message.offset())
+        return failed
+
+    def _fail(self, index: int, trouble: Trouble) -> None:
+        self.receipts[index] = Receipt(error=self._error(trouble))
+        if isinstance(self.receipts[index].error, MessageRefused):
+            self._hold_back_after(index)
+
+    def _error(self, trouble: Trouble) -> BrokerError:
+        if isinstance(trouble, HeldBack):
+            return trouble
+        if isinstance(trouble, Exception):
+            return (MessageRefused if _is_refusal(trouble) else BrokerUnavailable)(why(trouble))
+        if trouble is None or trouble.code() in _TAKEN_BACK:
+            return BrokerUnavailable(self._reason(_LATE))
+        if trouble.code() in _REFUSALS:
+            return MessageRefused(trouble.str())
+        return BrokerUnavailable(self._reason(trouble.str()))
 
     def _reason(self, text: str) -> str:
         return f"{text} ({self._place.trouble})" if self._place.trouble else text
 
-    def _is_open(self, index: int) -> bool:
-        return isinstance(self.receipts[index].error, BrokerUnavailable)
+    def _hold_back_after(self, index: int) -> None:
+        record = self._records[index]
+        if record.key is not None:
+            place = (record.topic, record.key)
+            self._refused[place] = min(index, self._refused.get(place, index))
+
+    def _is_held_back(self, index: int) -> bool:
+        record = self._records[index]
+        return self._refused.get((record.topic, record.key), index) < index
 
 
-def _reported(report: Report) -> int | None:
-    return report[0].code() if isinstance(report, tuple) and report[0] is not None else None
+def _code(trouble: Trouble) -> int | None:
+    return trouble.code() if isinstance(trouble, KafkaError) else None
+
+
+def _is_final(trouble: Trouble) -> bool:
+    """Tell whether it is this record that was refused or held back, not perhaps one of its neighbours."""
+    if isinstance(trouble, Exception):
+        return isinstance(trouble, HeldBack) or _is_refusal(trouble)
+    return _code(trouble) in _TOPIC_REFUSALS
 
 
 def _is_refusal(raised: Exception) -> bool:

@@ -4,7 +4,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -13,7 +12,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from django_dlq.brokers.base import Broker, Receipt, Subscription
+from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
 from django_dlq.message import Record
 
@@ -46,7 +45,7 @@ class MemoryBroker(Broker):
         with store.changed:
             if store.is_down:
                 return [Receipt(error=BrokerUnavailable("the broker in memory is down"))] * len(records)
-            receipts = [store.append(record) for record in records]
+            receipts = one_by_one(records, store.append)
             store.changed.notify_all()
         return receipts
 
@@ -112,7 +111,7 @@ class _Store:
         # Without a key, the partitions take turns.
         number = len(arrivals) if record.key is None else crc32(record.key)
         log = self.logs.setdefault((record.topic, number % self.partitions), [])
-        stored = replace(record, partition=number % self.partitions, offset=len(log), timestamp=datetime.now(UTC))
+        stored = record._replace(partition=number % self.partitions, offset=len(log), timestamp=datetime.now(UTC))
         log.append(stored)
         arrivals.append(stored)
         return Receipt(partition=stored.partition, offset=stored.offset)

@@ -12,15 +12,17 @@ A broker that can be stopped for a while also gives the fixture `outage`: someth
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pytest
 
 from django_dlq.brokers.base import Broker
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.exceptions import BrokerUnavailable, HeldBack, MessageRefused
 from django_dlq.message import Record
 from django_dlq.testing.broker_bench import SECONDS, Bench, are_unavailable, bodies, failure_in_child, poll, until
+
+Spoil = Callable[[Record], Record]
 
 
 class Outage(Protocol):
@@ -50,6 +52,11 @@ class BrokerConformance:
     def unsendable(self) -> Record:
         """Return a record that the broker refuses, however often it is offered."""
         return Record(topic="not a\0topic", body=b"refused")
+
+    @pytest.fixture
+    def spoil(self) -> Spoil:
+        """Return what makes of a good record one of the same topic and key that the broker refuses."""
+        return lambda record: record._replace(body=bytes(5_000_000))
 
     @pytest.fixture
     def bench(self, broker: Broker) -> Iterator[Bench]:
@@ -118,6 +125,25 @@ class BrokerConformance:
         assert isinstance(receipts.pop(5).error, MessageRefused)
         assert [receipt.error for receipt in receipts] == [None] * 10
         assert bodies(bench.read(10)) == bodies(good)
+
+    def test_what_follows_a_refused_record_of_its_key_is_held_back(self, bench: Bench, spoil: Spoil) -> None:
+        if not bench.broker.keeps_key_order:
+            pytest.skip("this broker does not say that it keeps the order of a key")
+        a1, a2, a3 = (bench.record(b"a%d" % number, key=b"a") for number in (1, 2, 3))
+        b1, n1 = bench.record(b"b1", key=b"b"), bench.record(b"n1")
+        receipts = bench.broker.send([a1, spoil(a1), b1, a2, n1, spoil(a2), a3], SECONDS)
+        none = type(None)
+        assert [type(receipt.error) for receipt in receipts] == [
+            *(none, MessageRefused, none, HeldBack, none, HeldBack, HeldBack)
+        ]
+        assert bodies(bench.read(3)) == [b"a1", b"b1", b"n1"]
+        bench.send(a2, a3)
+        assert bodies(bench.read(5)) == [b"a1", b"a2", b"a3", b"b1", b"n1"]
+
+    def test_nothing_waits_for_a_refused_record_without_a_key(self, bench: Bench, spoil: Spoil) -> None:
+        good = [bench.record(b"n1"), bench.record(b"n2")]
+        receipts = bench.broker.send([spoil(good[0]), *good], SECONDS)
+        assert [type(receipt.error) for receipt in receipts] == [MessageRefused, type(None), type(None)]
 
     def test_a_poll_returns_at_most_its_limit(self, bench: Bench) -> None:
         bench.send(*bench.numbered(*range(30)))

@@ -10,7 +10,7 @@ from django_dlq.brokers import brokers
 from django_dlq.brokers.memory import MemoryBroker
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
 from django_dlq.message import Record
-from django_dlq.testing.conformance import BrokerConformance
+from django_dlq.testing.conformance import BrokerConformance, Spoil
 
 pytestmark = pytest.mark.once
 
@@ -30,6 +30,11 @@ class TestMemoryBroker(BrokerConformance):
     @pytest.fixture
     def outage(self, broker: MemoryBroker) -> MemoryBroker:
         return broker
+
+    @pytest.fixture
+    def spoil(self, broker: MemoryBroker) -> Spoil:
+        broker.refuse(lambda record: record.body == b"spoiled")
+        return lambda record: record._replace(body=b"spoiled")
 
 
 def test_it_shows_what_was_sent_in_the_order_of_arrival(broker: MemoryBroker) -> None:
