@@ -197,7 +197,7 @@ def test_the_inbox_takes_both_copies_for_one_message(way: Way, copies: Copies, r
     Box.objects.all().delete()
 
     def pack(message: ReceivedMessage) -> None:
-        Box.objects.create(order=message.message_id)
+        Box.objects.create(order=message.message_key)
 
     inbox.handler(way.stage.topic, group=way.stage.group)(pack)
     with closing(Consumer(way.stage.group)) as consumer:
@@ -205,7 +205,7 @@ def test_the_inbox_takes_both_copies_for_one_message(way: Way, copies: Copies, r
     packed = list(Box.objects.values_list("order", flat=True))
     for row, _, _ in copies:
         # A replay is for its own group only.
-        assert packed.count(row.message_id) == (0 if row.group else 1)
+        assert packed.count(row.message_key) == (0 if row.group else 1)
 
 
 def test_rows_that_were_sent_are_pruned_and_that_is_no_message(way: Way, copies: Copies) -> None:
