@@ -1,6 +1,6 @@
 """The values in which metrics are told. Their names are those of `dlq_stats --json`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -107,6 +107,14 @@ class Snapshot:
         """Return what json.dumps takes; docs/reference/metrics.md has the names."""
         plain: dict[str, Any] = _plain(self)
         return plain
+
+
+def ranges(lanes: Collection[int]) -> str:
+    """Return lanes as people write them: 0-3, 7."""
+    starts = sorted(lane for lane in lanes if lane - 1 not in lanes)
+    ends = sorted(lane for lane in lanes if lane + 1 not in lanes)
+    pairs = zip(starts, ends, strict=True)
+    return ", ".join(str(start) if start == end else f"{start}-{end}" for start, end in pairs)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """The pages in Django's admin: read-only lists, and the acts on dead letters, each behind its own permission."""
 
 from django_dlq.admin.dead_letters import DeadLetterAdmin
-from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin, RelayLaneAdmin
+from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
+from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -11,4 +12,5 @@ __all__ = [
     "PauseAdmin",
     "PublishedMessageAdmin",
     "RelayLaneAdmin",
+    "RelayProcessAdmin",
 ]

@@ -1,4 +1,4 @@
-"""The pages of what goes well: the outbox, the published history, the inbox, and who relays."""
+"""The pages of what goes well: the outbox, the published history and the inbox."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_dlq import metrics
 from django_dlq.admin.display import absent, one_line, two_lines, when
 from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.admin.relaying import relaying_context
 from django_dlq.admin.stopped import stopped_context
-from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, RelayLane, StoredMessage
+from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, StoredMessage
 
 
 class StoredMessageAdmin(ReadOnlyAdmin):
@@ -54,8 +56,11 @@ class OutboxMessageAdmin(StoredMessageAdmin):
         return when(row.created_at)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, and above it what keeps messages here on purpose."""
-        context = {"stopped": stopped_context(request, self.admin_site)}
+        """Show the list, and above it what keeps messages here, on purpose or not."""
+        context = {
+            "relaying": relaying_context(metrics.relays()),
+            "stopped": stopped_context(request, self.admin_site),
+        }
         return super().changelist_view(request, context | (extra_context or {}))
 
     def row_context(self, request: HttpRequest, row: OutboxMessage) -> dict[str, Any]:
@@ -125,30 +130,5 @@ class InboxMessageAdmin(ReadOnlyAdmin):
             (_("Topic"), row.topic),
             (_("Message id"), row.message_id),
             (_("Handled"), when(row.handled_at)),
-        ]
-        return {"facts": facts}
-
-
-@admin.register(RelayLane)
-class RelayLaneAdmin(ReadOnlyAdmin):
-    """Who relays now."""
-
-    list_display = ("lane", "owner", "epoch", "lease")
-    search_fields = exact_search = ()
-    ordering = ("lane",)
-    empty_list = gettext_lazy("No relay has run yet. Start one: manage.py dlq_relay")
-
-    @column(gettext_lazy("lease"), "leased_until")
-    def lease(self, row: RelayLane) -> object:
-        """Show until when nobody else may relay."""
-        return _("free") if row.leased_until is None else when(row.leased_until)
-
-    def row_context(self, request: HttpRequest, row: RelayLane) -> dict[str, Any]:
-        """Return the row."""
-        facts = [
-            (_("Lane"), row.lane),
-            (_("Relay"), absent(row.owner or None)),
-            (_("Epoch"), row.epoch),
-            (_("Lease ends"), self.lease(row)),
         ]
         return {"facts": facts}

@@ -1,10 +1,10 @@
 """The figures as lines for people."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from django_dlq.figures import Share, Snapshot
+from django_dlq.figures import Share, Snapshot, ranges
 from django_dlq.message import LANES
 
 MOST_LINES: Final = 10
@@ -24,14 +24,6 @@ def lines(told: Snapshot) -> Iterator[str]:
     yield from _in_the_way(told)
     counts = ", ".join(f"{count:,} {state}" for state, count in told.letters.states.items() if count)
     yield _line("letters", f"{counts or 'none'}{'' if told.letters.exact else ' (or more)'}")
-
-
-def ranges(lanes: Collection[int]) -> str:
-    """Return lanes as people write them: 0-3, 7."""
-    ends = [lane for lane in lanes if lane + 1 not in lanes]
-    starts = [lane for lane in lanes if lane - 1 not in lanes]
-    pairs = zip(sorted(starts), sorted(ends), strict=True)
-    return ", ".join(str(start) if start == end else f"{start}-{end}" for start, end in pairs) or "none"
 
 
 def duration(seconds: float) -> str:
@@ -68,7 +60,7 @@ def _relays(told: Snapshot) -> Iterator[str]:
     have = LANES - len(relays.free_lanes)
     yield _line("relays", f"{len(relays.alive)} alive, {have} of {LANES} lanes, {relays.rate:,.1f}/s")
     for relay in relays.alive:
-        yield f"  {relay.owner}: lanes {ranges(relay.lanes)}; {relay.rate:,.1f}/s, {relay.sent:,} sent"
+        yield f"  {relay.owner}: lanes {ranges(relay.lanes) or 'none'}; {relay.rate:,.1f}/s, {relay.sent:,} sent"
     if relays.alive and relays.free_lanes:
         yield f"  nobody has lanes {ranges(relays.free_lanes)}"
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, RelayLane
+from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -58,14 +58,6 @@ def test_the_inbox_says_which_group_handled_a_message(admin_client):
     assert "shipping" in page(admin_client, InboxMessage, q="order-1")
     assert "shipping" not in page(admin_client, InboxMessage, q="order-2").partition("result_list")[2]
     assert "shipping" in admin_client.get(f"/admin/django_dlq/inboxmessage/{row.pk}/change/").content.decode()
-
-
-def test_the_lane_says_who_relays(admin_client):
-    assert "No relay has run yet" in page(admin_client, RelayLane)
-    RelayLane.objects.create(lane=0, owner="host:1", epoch=3)
-    listed = page(admin_client, RelayLane)
-    assert "host:1" in listed
-    assert "free" in listed
 
 
 @pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage, InboxMessage])
