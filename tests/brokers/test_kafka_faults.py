@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from django_dlq.brokers.kafka import KafkaBroker
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.exceptions import BrokerUnavailable, HeldBack, MessageRefused
 from django_dlq.message import Record
 from django_dlq.testing.broker_bench import Bench, are_unavailable, bodies, poll, until
 from django_dlq.testing.mock_kafka import DISCONNECT, HEARTBEAT, INIT_PRODUCER_ID, OFFSET_COMMIT, PRODUCE, MockKafka
@@ -77,11 +77,39 @@ def test_a_record_that_was_rejected_with_others_is_tried_alone(kafka: MockKafka,
     assert [record.body for record in bench.read(40)] == [record.body for record in sent]
 
 
+def test_what_follows_a_record_that_is_refused_alone_is_held_back(kafka: MockKafka, bench: Bench) -> None:
+    sent = [bench.record(b"%d" % number, key=b"one key") for number in range(9)]
+    # The whole is rejected, then its first part, then the first record of that.
+    kafka.fail_next(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 3)
+    receipts = bench.broker.send(sent, 10)
+    assert [type(receipt.error) for receipt in receipts] == [MessageRefused, *[HeldBack] * 8]
+    bench.send(*sent[1:])
+    assert [record.body for record in bench.read(8)] == [record.body for record in sent[1:]]
+
+
+def test_a_record_before_a_refused_one_of_its_key_is_not_held_back(kafka: MockKafka, bench: Bench) -> None:
+    first, later = bench.record(b"1", key=b"k"), bench.record(b"3", key=b"k")
+    # The client refuses the second at once, and Kafka rejects the batch with the first, which is tried again alone.
+    kafka.fail_next(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    receipts = bench.broker.send([first, first._replace(body=bytes(2_000_000)), later], 10)
+    assert [type(receipt.error) for receipt in receipts] == [type(None), MessageRefused, HeldBack]
+    assert bodies(bench.read(1)) == [b"1"]
+
+
+def test_nothing_is_sent_after_a_refused_record_of_its_key_when_the_queue_is_full(kafka: MockKafka) -> None:
+    small = Bench(KafkaBroker("small", {**kafka.options, "queue.buffering.max.messages": 5}))
+    kafka.create_topic(small.topic)
+    numbered = [small.record(b"%d" % number, key=b"k") for number in range(20)]
+    receipts = small.broker.send([*numbered[:10], small.record(bytes(2_000_000), key=b"k"), *numbered[10:]], 10)
+    assert [type(receipt.error) for receipt in receipts] == [*[type(None)] * 10, MessageRefused, *[HeldBack] * 10]
+    small.broker.close()
+
+
 def test_what_cannot_be_tried_alone_in_time_may_be_sent_again(kafka: MockKafka, bench: Bench) -> None:
     kafka.fail_next(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 100)
     receipts = bench.broker.send([bench.record(b"%d" % number, key=b"k") for number in range(40)], 1.0)
-    assert {type(receipt.error) for receipt in receipts} <= {BrokerUnavailable, MessageRefused}
-    assert isinstance(receipts[-1].error, BrokerUnavailable)
+    assert {type(receipt.error) for receipt in receipts} <= {BrokerUnavailable, MessageRefused, HeldBack}
+    assert isinstance(receipts[-1].error, (BrokerUnavailable, HeldBack))
 
 
 @pytest.mark.parametrize("code", [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, KafkaError.INVALID_PRODUCER_EPOCH])
@@ -168,7 +196,11 @@ def test_no_record_of_a_key_overtakes_another_whatever_fails(kafka: MockKafka, b
         refused |= {
             r.body for r, receipt in zip(batch, receipts, strict=True) if isinstance(receipt.error, MessageRefused)
         }
-        open_ = [r for r, receipt in zip(batch, receipts, strict=True) if isinstance(receipt.error, BrokerUnavailable)]
+        open_ = [
+            r
+            for r, receipt in zip(batch, receipts, strict=True)
+            if isinstance(receipt.error, (BrokerUnavailable, HeldBack))
+        ]
         waiting[:60] = open_
         for timer in timers:
             timer.join()
