@@ -98,20 +98,13 @@ def _check_together() -> Iterator[CheckMessage]:
 
 
 def _check_debezium() -> Iterator[CheckMessage]:
-    vendor = connections[router.db_for_write(OutboxMessage)].vendor
-    if vendor != "postgresql":
-        yield Error(
-            f"DLQ_OUTBOX_RETENTION is set, and the outbox is not in PostgreSQL but {vendor}.",
-            hint="Remove the setting and run the relay: dlq_debezium has a connector for PostgreSQL only.",
-            id="django_dlq.E042",
-        )
     brokers = conf.DLQ_BROKERS if isinstance(conf.DLQ_BROKERS, Mapping) else {}
     for alias, broker in brokers.items():
         if not (isinstance(broker, Mapping) and has_servers(broker.get("OPTIONS", {}))):
             yield Error(
                 f"DLQ_OUTBOX_RETENTION is set, and DLQ_BROKERS[{alias!r}] is not Kafka.",
                 hint="Remove the setting and run the relay: Kafka Connect sends to Kafka only.",
-                id="django_dlq.E043",
+                id="django_dlq.E042",
             )
 
 
@@ -151,7 +144,16 @@ def check_replication(**_: Any) -> list[CheckMessage]:
     """Look for the slots of Debezium's connectors, without which nothing is sent."""
     if not debezium.is_used() or check_brokers() or check_settings():
         return []
-    left = sorted(set(conf.DLQ_BROKERS) - set(followed_brokers(router.db_for_write(OutboxMessage))))
+    using = router.db_for_write(OutboxMessage)
+    if connections[using].vendor != "postgresql":
+        return [
+            Error(
+                f"DLQ_OUTBOX_RETENTION is set, and the outbox is not in PostgreSQL but {connections[using].vendor}.",
+                hint="Remove the setting and run the relay: dlq_debezium has a connector for PostgreSQL only.",
+                id="django_dlq.E061",
+            )
+        ]
+    left = sorted(set(conf.DLQ_BROKERS) - set(followed_brokers(using)))
     return [
         CheckWarning(
             f"Debezium's connector for the broker {alias!r} has no replication slot, or has lost it.",

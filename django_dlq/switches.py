@@ -12,7 +12,7 @@ from typing import Any
 from django.apps import apps
 from django.db import router, transaction
 
-from django_dlq import signals
+from django_dlq import debezium, signals
 from django_dlq.conf import conf
 from django_dlq.exceptions import InvalidMessage, InvalidSwitch, ReasonRequired
 from django_dlq.models import Actor, Pause, Scope
@@ -34,6 +34,8 @@ def pause(
     """
     wanted = _wanted(topic, key, broker)
     _require(reason, "pause")
+    if debezium.is_used():
+        raise InvalidSwitch("Debezium sends the outbox, and knows no pauses: pause its connector in Kafka Connect")
     if broker is not None:
         _check_broker(broker)
     name, user = _name(actor), None if isinstance(actor, str) else actor

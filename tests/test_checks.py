@@ -169,7 +169,7 @@ def test_debezium_with_kafka_and_postgresql_is_right(debezium):
 def test_debezium_reads_no_other_database(debezium, monkeypatch):
     monkeypatch.setattr(checks, "connections", {"default": SimpleNamespace(vendor="mysql")})
 
-    assert found() == ["E042"]
+    assert found("database") == ["E061"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_debezium_reads_no_other_database(debezium, monkeypatch):
 def test_debezium_sends_to_no_other_broker(debezium, settings, broker):
     settings.DLQ_BROKERS = {"default": KAFKA, "other": broker}
 
-    assert found() == ["E043"]
+    assert found() == ["E042"]
 
 
 def test_without_brokers_debezium_is_not_what_is_wrong(debezium, settings):

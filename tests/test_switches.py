@@ -1,4 +1,5 @@
 import threading
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import ADDITION, DELETION, LogEntry
@@ -157,3 +158,13 @@ def test_of_two_who_act_at_once_one_has_done_it(verb, answers):
     for thread in threads:
         thread.join(30)
     assert sorted(found) == answers
+
+
+def test_debezium_would_send_on_so_nothing_can_be_paused_and_what_was_can_be_resumed(settings):
+    switches.pause(topic="orders", **WHY)
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
+
+    with pytest.raises(InvalidSwitch, match="pause its connector"):
+        switches.pause(broker="default", **WHY)
+    assert switches.resume(topic="orders", **WHY)
+    assert not Pause.objects.exists()

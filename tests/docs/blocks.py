@@ -14,7 +14,7 @@ from sybil.typing import Evaluator
 
 from django_dlq import checks
 from django_dlq.conf import Settings
-from tests.docs import console
+from tests.docs import connect, console
 
 RUN_PYTHON = PythonEvaluator()
 
@@ -55,6 +55,7 @@ EVALUATORS: dict[str, Evaluator] = {
     "console": console.check,
     "ini": parse_ini,
     "json": lambda example: (json.loads(example.parsed), None)[1],
+    "properties": connect.compare,
     "python": run_python,
     "sql": run_sql,
     "toml": lambda example: (tomllib.loads(example.parsed), None)[1],
