@@ -27,9 +27,5 @@ def summary(relays: Relays) -> str:
     """Return one line about all relays."""
     alive = ngettext("%(n)d relay runs", "%(n)d relays run", len(relays.alive)) % {"n": len(relays.alive)}
     lanes = _("%(taken)d of %(all)d lanes are taken") % {"taken": LANES - len(relays.free_lanes), "all": LANES}
-    return f"{alive} · {lanes} · {speed(relays.rate)}"
-
-
-def speed(rate: float) -> str:
-    """Return messages per second in words."""
-    return _("%(rate)s messages per second") % {"rate": f"{rate:,.1f}"}
+    speed = _("%(rate)s messages per second") % {"rate": f"{relays.rate:,.1f}"}
+    return f"{alive} · {lanes} · {speed}"

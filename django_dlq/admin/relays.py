@@ -13,7 +13,7 @@ from django_dlq import metrics
 from django_dlq.admin.display import absent, absolute, when
 from django_dlq.admin.filters import ValuesFilter
 from django_dlq.admin.read_only import LightChangeList, ReadOnlyAdmin, column
-from django_dlq.admin.relaying import relaying_context, speed, summary
+from django_dlq.admin.relaying import relaying_context, summary
 from django_dlq.figures import ranges
 from django_dlq.message import LANES
 from django_dlq.models import DatabaseNow, RelayLane, RelayProcess
@@ -28,7 +28,7 @@ class RelayingAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list under its summary."""
         relays = metrics.relays()
-        context = {"relaying": relaying_context(relays), "summary": summary(relays)}
+        context = {"relaying": relaying_context(relays), "summary": summary(relays), "is_empty_bad": True}
         return super().changelist_view(request, context | (extra_context or {}))
 
 
@@ -46,7 +46,7 @@ class RelayChangeList(LightChangeList):
 class RelayProcessAdmin(RelayingAdmin):
     """The relays that run, and those that have fallen silent a moment ago."""
 
-    list_display = ("owner", "state", "lanes", "speed", "sent", "joined")
+    list_display = ("owner", "state", "lanes", "speed", "sent_so_far", "joined")
     ordering = ("started_at", "owner")
     empty_list = gettext_lazy("No relay runs. Start one: manage.py dlq_relay")
 
@@ -69,10 +69,15 @@ class RelayProcessAdmin(RelayingAdmin):
         """Show the lanes that it has."""
         return absent(ranges(row.lanes) or None)
 
-    @column(gettext_lazy("lately"), "rate")
-    def speed(self, row: RelayProcess) -> object:
+    @column(gettext_lazy("messages per second"), "rate")
+    def speed(self, row: RelayProcess) -> str:
         """Show how fast it sends."""
-        return speed(row.rate)
+        return f"{row.rate:,.1f}"
+
+    @column(gettext_lazy("messages sent"), "sent")
+    def sent_so_far(self, row: RelayProcess) -> str:
+        """Show how much it has sent since it joined."""
+        return f"{row.sent:,}"
 
     @column(gettext_lazy("joined"), "started_at")
     def joined(self, row: RelayProcess) -> object:
@@ -87,8 +92,8 @@ class RelayProcessAdmin(RelayingAdmin):
             (_("Relay"), row.owner),
             (_("State"), self.state(row)),
             (_("Lanes"), self.lanes(row)),
-            (_("Lately"), self.speed(row)),
-            (_("Messages sent"), row.sent),
+            (_("Messages per second"), self.speed(row)),
+            (_("Messages sent"), self.sent_so_far(row)),
             (_("Joined"), self.joined(row)),
         ]
         for outage in outages:
@@ -119,12 +124,10 @@ class RelayLaneAdmin(RelayingAdmin):
         """Show who may send it."""
         return absent(row.owner if row.is_leased else None)
 
-    @column(gettext_lazy("lease"), "leased_until")
-    def lease(self, row: Any) -> object:
-        """Show until when nobody else may send it."""
-        if not row.is_leased:
-            return _("free")
-        return _("until %(at)s, unless it is prolonged") % {"at": absolute(row.leased_until)}
+    @column(gettext_lazy("leased until"), "leased_until")
+    def lease(self, row: Any) -> str:
+        """Show until when nobody else may send it, unless its relay prolongs the lease."""
+        return absolute(row.leased_until) if row.is_leased else _("free")
 
     def row_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return the row."""
@@ -132,7 +135,7 @@ class RelayLaneAdmin(RelayingAdmin):
             (_("Lane"), row.lane),
             (_("Relay"), self.relay(row)),
             (_("Epoch"), row.epoch),
-            (_("Lease"), self.lease(row)),
+            (_("Leased until"), self.lease(row)),
         ]
         return {"facts": facts}
 

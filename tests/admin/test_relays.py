@@ -33,7 +33,7 @@ def test_the_relays_are_listed_with_their_lanes_and_how_fast_they_send(admin_cli
     shown = page(admin_client, "relayprocess")
     assert "0-2, 40" in shown
     assert "2 relays run · 4 of 64 lanes are taken · 101.0 messages per second" in shown
-    assert "50.5 messages per second" in shown
+    assert ">50.5<" in shown
     assert "silent since" not in shown
 
 
@@ -50,14 +50,14 @@ def test_a_relay_has_a_page_with_the_brokers_that_it_cannot_reach(admin_client):
     shown = page(admin_client, "relayprocess", "host_3A1/change/")
     assert "Broker second unreachable since" in shown
     assert "connection &lt;refused&gt;" in shown
-    assert "1234" in shown
+    assert "1,234" in shown
 
 
 def test_the_lanes_say_who_has_them_and_which_are_free(admin_client):
     run_relay("host:1", 0)
     run_relay("gone", 1, lease=-MINUTE)
     shown = page(admin_client, "relaylane").partition("result_list")[2]
-    assert shown.count("unless it is prolonged") == 1
+    assert shown.count('field-lease">2') == 1
     assert shown.count(">free<") == 1
     assert ">gone<" not in shown.partition("changelist-filter")[0]
 
@@ -66,25 +66,26 @@ def test_the_lanes_of_one_relay_can_be_looked_at(admin_client):
     run_relay("host:1", 0, 1)
     run_relay("host:2", 2)
     shown = page(admin_client, "relaylane", owner="host:2").partition("result_list")[2]
-    assert shown.count("unless it is prolonged") == 1
+    assert shown.count('field-lease">2') == 1
 
 
 def test_all_lanes_are_on_one_page_which_takes_few_queries(admin_client, django_assert_max_num_queries):
     run_relay("host:1", *range(64))
     with django_assert_max_num_queries(14):
         shown = page(admin_client, "relaylane")
-    assert shown.count("unless it is prolonged") == 64
+    assert shown.count('field-lease">2') == 64
 
 
 def test_a_lane_has_a_page(admin_client):
     run_relay("host:1", 5)
-    assert "unless it is prolonged" in page(admin_client, "relaylane", "5/change/")
+    assert "Leased until" in page(admin_client, "relaylane", "5/change/")
 
 
 @pytest.mark.parametrize("name", ["relayprocess", "relaylane"])
 def test_where_nothing_has_run_yet_it_says_how_to_start(name, admin_client):
     shown = page(admin_client, name)
     assert "manage.py dlq_relay" in shown
+    assert "✔" not in shown
     assert IDLE not in shown
 
 

@@ -1,7 +1,7 @@
 """What the dead letters of an online course shop look like one night, for screenshots."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from django_dlq import deadletters
 from django_dlq.models import (
+    BrokerOutage,
     DeadLetter,
     DeadLetterEvent,
     InboxMessage,
@@ -16,6 +17,7 @@ from django_dlq.models import (
     OutboxMessage,
     PublishedMessage,
     RelayLane,
+    RelayProcess,
     Source,
     State,
     key_columns,
@@ -171,4 +173,23 @@ def _good_ones() -> None:
             priority=5 if number == 0 else 0,
             expires_at=now + timedelta(hours=number) if number else None,
         )
-    RelayLane.objects.create(lane=0, owner="relay-1:4242:9f86d081", epoch=7, leased_until=now + timedelta(seconds=25))
+    _relays(now)
+
+
+def _relays(now: datetime) -> None:
+    owners = ("relay-1:4242:9f86d081", "relay-2:3131:60303ae2")
+    until = now + timedelta(hours=1)  # long enough for all pictures
+    for number, owner in enumerate(owners):
+        started = now - timedelta(hours=30 - number)
+        RelayProcess.objects.create(
+            owner=owner, alive_until=until, started_at=started, sent=1_204_518 - number * 3311, rate=412.5 - number * 7
+        )
+    for lane in range(64):
+        owner, leased = (owners[lane // 32], until) if lane < 60 else ("", None)
+        RelayLane.objects.create(lane=lane, owner=owner, epoch=7, leased_until=leased)
+    reason = (
+        'KafkaError{code=_TRANSPORT,str="kafka-2.example:9092: Connect to 10.1.4.7:9092 failed: Connection refused"}'
+    )
+    BrokerOutage.objects.create(
+        relay_id=owners[1], broker="analytics", since=now - timedelta(minutes=42), reason=reason
+    )

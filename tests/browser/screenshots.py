@@ -87,11 +87,15 @@ def _edit(page: "object") -> None:
 
 
 def _pages() -> dict[str, str]:
-    from django_dlq.models import DeadLetter, OutboxMessage
+    from django.contrib.admin.utils import quote
+
+    from django_dlq.models import DeadLetter, OutboxMessage, RelayProcess
 
     first = DeadLetter.objects.order_by("pk").first()
     waiting = OutboxMessage.objects.order_by("pk").first()
+    relay = RelayProcess.objects.order_by("pk").last()
     assert first is not None
+    assert relay is not None
     assert waiting is not None
     letters = "/admin/django_dlq/deadletter/"
     return {
@@ -105,6 +109,9 @@ def _pages() -> dict[str, str]:
         "outbox-row": f"/admin/django_dlq/outboxmessage/{waiting.pk}/change/",
         "published": "/admin/django_dlq/publishedmessage/",
         "inbox": "/admin/django_dlq/inboxmessage/",
+        "relays": "/admin/django_dlq/relayprocess/",
+        "relay": f"/admin/django_dlq/relayprocess/{quote(relay.pk)}/change/",
+        "lanes": "/admin/django_dlq/relaylane/",
     }
 
 
