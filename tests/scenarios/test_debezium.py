@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Message as Arrived
+from confluent_kafka.admin import AdminClient
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import override_settings
@@ -224,6 +225,9 @@ def test_an_idle_outbox_does_not_hold_the_log_that_other_tables_fill(way: Way, c
     ask("SELECT pg_logical_emit_message(true, 'another table', repeat('x', 100000)::text)")
     position = ask("SELECT pg_current_wal_lsn()")
     assert wait_for(lambda: ask(READ, position) is True, seconds=SECONDS)
+    # Signs of life are for PostgreSQL, and no messages that somebody would have to read.
+    admin = AdminClient({"bootstrap.servers": way.stage.kafka})
+    assert f"{way.name}.message" not in admin.list_topics(timeout=SECONDS).topics
 
 
 def test_a_lost_place_in_the_log_loses_no_message(way: Way, copies: Copies) -> None:
