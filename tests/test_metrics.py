@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import metrics
+from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -23,7 +24,9 @@ from django_dlq.models import (
     quick_read,
 )
 from django_dlq.models.backlog import Backlog, Counted
+from django_dlq.relay import Relay
 from tests.letters import consumer_letter
+from tests.scripted_broker import ScriptedBroker
 
 pytestmark = pytest.mark.django_db
 
@@ -235,6 +238,36 @@ class TestOutages:
         BrokerOutage.objects.begin("gone", "default", "timed out")
 
         assert metrics.outages() == ()
+
+
+class TestARelayAtWork:
+    def test_it_has_its_lanes_and_says_which_broker_it_cannot_reach(self, broker: ScriptedBroker) -> None:
+        broker.outage = BrokerUnavailable("no route to host")
+        write()
+        relay = Relay()
+        relay.run_once()
+        told = metrics.snapshot()
+
+        assert [state.owner for state in told.relays.alive] == [relay.owner]
+        assert told.relays.free_lanes == ()
+        assert [(outage.broker, outage.relays) for outage in told.outages] == [("default", (relay.owner,))]
+        assert "no route to host" in told.outages[0].reason
+        assert told.outbox.due == 1
+
+        relay.close()
+        assert metrics.relays().alive == ()
+        assert len(metrics.relays().free_lanes) == LANES
+        assert metrics.outages() == ()
+
+    def test_what_it_has_sent_is_no_more_in_the_outbox_but_in_the_rate(self, broker: ScriptedBroker) -> None:
+        write(3)
+        relay = Relay()
+        relay.run_once()
+        relay.close()
+        told = metrics.snapshot()
+
+        assert (told.outbox.due, told.outages) == (0, ())
+        assert told.published.rate == pytest.approx(3 / 60)
 
 
 class TestPublished:
