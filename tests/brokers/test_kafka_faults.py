@@ -180,6 +180,15 @@ def test_an_outage_says_what_the_client_has_heard(kafka: MockKafka, bench: Bench
     assert "refused" in str(receipt.error)
 
 
+def test_a_record_does_not_wait_for_others_to_join_it(bench: Bench) -> None:
+    bench.send(bench.record(b"the client connects"))
+    started = time.monotonic()
+    for _ in range(20):
+        bench.send(bench.record(b"x", key=b"k"))
+    # Alone, `linger.ms` would be 20 seconds.
+    assert time.monotonic() - started < 2
+
+
 def test_batches_of_5000_go_through(bench: Bench) -> None:
     bench.send(*(bench.record(b"x" * 1000, key=b"%d" % number) for number in range(5000)))
 
