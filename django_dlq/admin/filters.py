@@ -17,6 +17,9 @@ ALL: Final = "all"
 COUNTED: Final = 1_000
 """Letters of one state that are counted: an index gives as many at once, and "1000+" tells an operator enough."""
 
+LOOKED_AT: Final = 5_000
+"""Rows of a long table whose values are offered to filter by."""
+
 
 class StateFilter(admin.SimpleListFilter):
     """Letters in one state. Without a choice: the dead ones, which wait for a person."""
@@ -69,6 +72,17 @@ class ValuesFilter(admin.AllValuesFieldListFilter):
         """Return the links."""
         for choice in super().choices(changelist):
             yield {**choice, "display": choice["display"] or _("none")}
+
+
+class FirstValuesFilter(ValuesFilter):
+    """The values that the first rows have, and the chosen one: to look for others would read the whole table."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        model, field_path = args[3], options["field_path"]
+        first = sorted(set(model.objects.order_by("pk").values_list(field_path, flat=True)[:LOOKED_AT]))
+        known = {str(value) for value in first}
+        self.lookup_choices: Any = [*first, *(value for value in self.lookup_val or () if value not in known)]
 
 
 def _count(state: State) -> str:

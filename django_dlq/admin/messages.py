@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from django_dlq import metrics
 from django_dlq.admin.display import absent, one_line, two_lines, when
+from django_dlq.admin.filters import FirstValuesFilter
 from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.relaying import relaying_context
@@ -33,10 +34,12 @@ class OutboxMessageAdmin(StoredMessageAdmin):
     """Messages that wait to be sent."""
 
     list_display = ("message", "topic", "tag", "priority", "due", "expires", "waiting_since")
-    list_filter = ("topic", "priority", "broker")
+    list_filter = tuple((name, FirstValuesFilter) for name in ("topic", "priority", "broker"))
     exact_search = search_fields = ("message_key", "message_id", "key")
     search_help_text = gettext_lazy("A message key, message id or key. With * at the end: all that begin with it.")
-    ordering = ("-priority", "pk")
+    # Not by priority, and nothing counted: that would read all there is, however long the backlog.
+    ordering = ("pk",)
+    show_facets = admin.ShowFacets.NEVER
     empty_list = gettext_lazy("The outbox is empty: everything has been sent.")
     change_list_template = "admin/django_dlq/outboxmessage/change_list.html"
 

@@ -1,6 +1,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage
@@ -27,6 +29,30 @@ def test_the_outbox_says_when_a_message_is_due_and_expires(admin_client):
 
 def test_an_empty_outbox_says_that_everything_has_been_sent(admin_client):
     assert "everything has been sent" in page(admin_client, OutboxMessage)
+
+
+def test_no_part_of_a_long_outbox_is_read_without_a_bound(admin_client):
+    OutboxMessage.objects.bulk_create(OutboxMessage(**message(f"order-{number}")) for number in range(51))
+    with CaptureQueriesContext(connection) as captured:
+        assert "Show counts" not in page(admin_client, OutboxMessage)
+    reads = [query["sql"] for query in captured if 'FROM "django_dlq_outboxmessage"' in query["sql"]]
+    assert len(reads) >= 5
+    unbounded = [sql for sql in reads if "LIMIT" not in sql or "DISTINCT" in sql or '"priority" DESC' in sql]
+    assert not unbounded
+
+
+def test_the_outbox_is_filtered_by_what_its_first_rows_have(admin_client, monkeypatch):
+    monkeypatch.setattr("django_dlq.admin.filters.LOOKED_AT", 1)
+    OutboxMessage.objects.create(**message("order-1"))
+    OutboxMessage.objects.create(**message("order-2", topic="late", priority=5))
+    listed = page(admin_client, OutboxMessage)
+    assert "?topic=orders" in listed
+    assert "?topic=late" not in listed
+    chosen = page(admin_client, OutboxMessage, topic="late", priority="5")
+    assert "order-2" in chosen
+    assert "order-1" not in chosen
+    assert chosen.count('class="selected"') == 3  # late, 5, and any broker
+    assert admin_client.get("/admin/django_dlq/outboxmessage/?priority=abc").status_code == 302
 
 
 def test_the_history_says_where_the_broker_has_a_message(admin_client):
@@ -62,9 +88,6 @@ def test_the_inbox_says_which_group_handled_a_message(admin_client):
 
 @pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage, InboxMessage])
 def test_a_list_takes_as_many_queries_for_fifty_rows_as_for_five(model, admin_client, django_assert_num_queries):
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
     def write(count, start):
         for number in range(start, start + count):
             columns = message(f"order-{number}")
