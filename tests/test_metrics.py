@@ -186,6 +186,14 @@ class TestQuickRead:
 
             assert "Index Scan using django_dlq_outboxmessage_pkey" in str(plan)
 
+    def test_mysql_reads_along_the_primary_key_too(self) -> None:
+        write(5)
+        with CaptureQueriesContext(connection) as captured:
+            metrics.outbox()
+        forced = [query["sql"] for query in captured if "FORCE INDEX (PRIMARY)" in query["sql"]]
+
+        assert len(forced) == (connection.vendor == "mysql")
+
     def test_another_error_is_not_taken_for_slowness(self) -> None:
         with pytest.raises(DatabaseError), transaction.atomic():
             quick_read.quick_read("SELECT nonsense", (), using="default")
