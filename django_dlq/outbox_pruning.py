@@ -1,6 +1,6 @@
-"""Delete from the outbox what Debezium has had long enough to read: it reads the rows, and leaves them there."""
+"""Delete from the outbox what Debezium has read and sent: it leaves the rows where they are."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from django.db import connections, router, transaction
 from django.db.models import Q
@@ -8,31 +8,38 @@ from django.db.models import Q
 from django_dlq import burial, debezium
 from django_dlq.conf import conf
 from django_dlq.models import OutboxMessage, in_future
-from django_dlq.models.replication_slot import slots_in_order
+from django_dlq.models.replication_slot import is_read, slots_in_order
 
 
 def prune_outbox(limit: int) -> int:
-    """Delete up to so many of the oldest rows that are older than DLQ_OUTBOX_RETENTION; return how many went.
+    """Delete what was sent and is older than DLQ_OUTBOX_RETENTION, the oldest first; return how many rows went.
 
-    A broker's rows are left alone while its connector's slot is missing or lost: then they may be all that there is of
-    a message. A replay that goes was sent long ago, so its letter is resolved.
+    At most `limit` of each broker. What its connector has not confirmed stays, however old: it may be all that there is
+    of a message. A replay that goes was sent long ago, so its letter is resolved.
     """
     if conf.DLQ_OUTBOX_RETENTION is None:
         return 0
     using = router.db_for_write(OutboxMessage)
     with transaction.atomic(using=using):
-        # The oldest first, and only then by age, which has no index: or each look would read the whole outbox.
-        oldest = OutboxMessage.objects.filter(broker__in=followed_brokers(using)).order_by("pk")[:limit]
-        aged = oldest.annotate(is_outdated=Q(created_at__lt=in_future(-conf.DLQ_OUTBOX_RETENTION)))
-        found = aged.values_list("pk", "letter_id", "is_outdated")
-        rows = [(pk, letter) for pk, letter, is_outdated in found if is_outdated]
-        OutboxMessage.objects.filter(pk__in=[pk for pk, _ in rows]).delete()
-        burial.resolve_replays([letter for _, letter in rows if letter is not None])
-    return len(rows)
+        followed = followed_brokers(using)
+        return sum(_prune(broker, is_read(age), limit=limit) for broker, age in followed.items())
 
 
-def followed_brokers(using: str) -> Collection[str]:
-    """Return the brokers whose connectors have missed nothing of what was written."""
+def followed_brokers(using: str) -> Mapping[str, int]:
+    """Return the brokers whose connectors have missed nothing, each with how far back lies what was sent."""
     slots = slots_in_order(using)
     database = connections[using].settings_dict["NAME"]
-    return [broker for broker in conf.DLQ_BROKERS if debezium.slot_name(database, broker) in slots]
+    names = {broker: debezium.slot_name(database, broker) for broker in conf.DLQ_BROKERS}
+    return {broker: slots[name] for broker, name in names.items() if name in slots}
+
+
+def _prune(broker: str, was_sent: Q, *, limit: int) -> int:
+    assert conf.DLQ_OUTBOX_RETENTION is not None
+    # The oldest first, and only then by age, which has no index: or each look would read the whole outbox.
+    oldest = OutboxMessage.objects.filter(broker=broker).order_by("pk")[:limit]
+    is_old = Q(created_at__lt=in_future(-conf.DLQ_OUTBOX_RETENTION))
+    found = oldest.annotate(may_go=is_old & was_sent).values_list("pk", "letter_id", "may_go")
+    rows = [(pk, letter) for pk, letter, may_go in found if may_go]
+    OutboxMessage.objects.filter(pk__in=[pk for pk, _ in rows]).delete()
+    burial.resolve_replays([letter for _, letter in rows if letter is not None])
+    return len(rows)

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 
 from django_dlq import deadletters, outbox_pruning
 from django_dlq.debezium import slot_name
@@ -20,9 +21,10 @@ DAY = timedelta(days=1)
 def slots(settings, monkeypatch):
     """Have the connector of one broker in order, without a server of the test's own: scenarios have the real one."""
     settings.DLQ_OUTBOX_RETENTION = 3 * DAY
-    names = {slot_name(connection.settings_dict["NAME"], "default")}
-    monkeypatch.setattr(outbox_pruning, "slots_in_order", lambda using: names)
-    return names
+    ages = {slot_name(connection.settings_dict["NAME"], "default"): 0}
+    monkeypatch.setattr(outbox_pruning, "slots_in_order", lambda using: ages)
+    monkeypatch.setattr(outbox_pruning, "is_read", lambda age: Q(pk__gt=age))
+    return ages
 
 
 def written(days, **columns):
@@ -69,6 +71,15 @@ def test_nothing_goes_while_nobody_reads_the_log(slots):
 
     assert prune_outbox(10) == 0
     assert OutboxMessage.objects.exists()
+
+
+def test_what_the_connector_has_not_confirmed_stays_however_old(slots):
+    unread = written(9)
+    slots[next(iter(slots))] = unread.pk
+    written(4)
+
+    assert prune_outbox(10) == 1
+    assert OutboxMessage.objects.get() == unread
 
 
 def test_only_rows_of_brokers_whose_connectors_are_in_order_go(slots, settings):
