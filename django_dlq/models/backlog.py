@@ -107,10 +107,11 @@ def _counted(rows: "QuerySet[OutboxMessage]", since: str, most: int) -> Counted:
     """Count the first rows in their order. If there are more, or it takes too long, the result is not exact."""
     compiler = rows.values("id", "lane", "topic", "broker", since=F(since))[: most + 1].query.get_compiler(rows.db)
     sql, parameters = compiler.as_sql()
-    if connections[rows.db].vendor == "mysql" and since == "created_at":
-        # It would rather take the index of the moment, where rows without one are together, and look each of them up.
+    if connections[rows.db].vendor == "mysql":
+        # Else it reads the whole table for the delayed ones, and looks up the others one by one.
         table = compiler.quote_name_unless_alias(OutboxMessage._meta.db_table)
-        sql = sql.replace(f"FROM {table}", f"FROM {table} FORCE INDEX (PRIMARY)", 1)
+        index = "dlq_outbox_delayed" if since == "due_at" else "PRIMARY"
+        sql = sql.replace(f"FROM {table}", f"FROM {table} FORCE INDEX ({index})", 1)
     columns = "lane, topic, broker, COUNT(*), MIN(since), MIN(id), MAX(id)"
     sql = f"SELECT {columns} FROM ({sql}) part GROUP BY lane, topic, broker"  # noqa: S608
     read = quick_read(sql, parameters, using=rows.db)
