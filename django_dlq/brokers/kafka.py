@@ -140,7 +140,7 @@ class _Sending:
         driver, records = self._connected(), self._records
         for index, report in zip(indices, reports, strict=True):
             record = records[index]
-            if self._refused and self._is_held_back(index):
+            if self._refused and self._refused.get((record.topic, record.key), index) < index:
                 report[HELD_BACK.error] = None
                 continue
             try:
@@ -229,10 +229,6 @@ class _Sending:
         if record.key is not None:
             place = (record.topic, record.key)
             self._refused[place] = min(index, self._refused.get(place, index))
-
-    def _is_held_back(self, index: int) -> bool:
-        record = self._records[index]
-        return self._refused.get((record.topic, record.key), index) < index
 
 
 def _code(trouble: Trouble) -> int | None:
