@@ -61,7 +61,7 @@ def test_letters_that_hold_their_keys_are_found_and_the_others_too(root: APIClie
 def test_whether_a_key_is_held_is_true_or_false_and_nothing_else(root: APIClient, word: str) -> None:
     answer = root.get(LETTERS, {"holds_key": word})
     assert answer.status_code == 400
-    assert "This is true or false." in str(answer.json()["errors"]["holds_key"])
+    assert "This is true or false." in answer.content.decode()
 
 
 def test_several_states_are_alternatives(root: APIClient, make_letter: MakeLetter) -> None:
