@@ -223,4 +223,5 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_MASKED_FIELDS", _is_list_of_text, "a list of texts"),
     ("DLQ_HOLD_TOPICS", _is_list_of_topics, "a list of topics; * may stand at the end of one, for all that begin so"),
     ("DLQ_OUTBOX_RETENTION", lambda value: value is None or _is_span(value), "a timedelta above 0, or None"),
+    ("DLQ_RELAY_POLL_INTERVAL", _is_span, "a timedelta above 0"),
 )

@@ -36,12 +36,17 @@ class Settings:
     @property
     def DLQ_RELAY_BATCH(self) -> int:
         """The most messages that the relay sends, confirms and deletes at once."""
-        return getattr(settings, "DLQ_RELAY_BATCH", 500)
+        return getattr(settings, "DLQ_RELAY_BATCH", 4000)
 
     @property
     def DLQ_RELAY_LEASE(self) -> timedelta:
         """How long a relay that falls silent keeps others from taking over."""
         return getattr(settings, "DLQ_RELAY_LEASE", timedelta(seconds=30))
+
+    @property
+    def DLQ_RELAY_POLL_INTERVAL(self) -> timedelta:
+        """How long an idle relay waits at most before it looks for new messages again."""
+        return getattr(settings, "DLQ_RELAY_POLL_INTERVAL", timedelta(milliseconds=8))
 
     @property
     def DLQ_PUBLISH_TIMEOUT(self) -> timedelta:

@@ -174,7 +174,7 @@ def encode_headers(headers: Mapping[str, str | bytes] | Iterable[tuple[str, str 
 
 
 def new_message_id() -> str:
-    """Return a fresh identity: a UUID that begins with the time (version 7, RFC 9562), later in this process is greater.
+    """Return a fresh identity: a UUID that begins with the time (version 7, RFC 9562), greater than all before it.
 
     So new ids lie side by side in an index, whereas random ones would touch a page each.
     """

@@ -51,7 +51,8 @@ def test_a_message_goes_all_its_way_by_tasks(registry: Registry, monkeypatch: py
 
 @pytest.mark.django_db
 def test_a_relay_that_comes_while_another_works_ends_at_once_and_sends_nothing(registry: Registry) -> None:
-    RelayLane.objects.take("another", timedelta(minutes=1))
+    RelayLane.objects.free()
+    RelayLane.objects.take("another", range(64), timedelta(minutes=1))
     with transaction.atomic():
         outbox.publish("orders", {"order": 7})
     assert celery_tasks.relay() == 0

@@ -79,6 +79,7 @@ WRONG = {
     "DLQ_MASKED_FIELDS": ("E033", ["password", [5], None, {"a"}]),
     "DLQ_HOLD_TOPICS": ("E034", ["orders", [5], None, [""], ["a*b"], ["**"]]),
     "DLQ_OUTBOX_RETENTION": ("E035", [7, timedelta(0), -SECOND, "7 days"]),
+    "DLQ_RELAY_POLL_INTERVAL": ("E036", [0.1, timedelta(0), None]),
 }
 
 

@@ -12,7 +12,7 @@ DEFAULTS = {
     "DLQ_HANDLERS_MODULE": "handlers",
     "DLQ_MAX_MESSAGE_BYTES": 1_000_000,
     "DLQ_RELEASE": "",
-    "DLQ_RELAY_BATCH": 500,
+    "DLQ_RELAY_BATCH": 4000,
     "DLQ_RELAY_LEASE": timedelta(seconds=30),
     "DLQ_PUBLISH_TIMEOUT": timedelta(seconds=10),
     "DLQ_POLL_INTERVAL": timedelta(milliseconds=100),
@@ -25,6 +25,7 @@ DEFAULTS = {
     "DLQ_MASKED_FIELDS": MASKED_FIELDS,
     "DLQ_HOLD_TOPICS": (),
     "DLQ_OUTBOX_RETENTION": None,
+    "DLQ_RELAY_POLL_INTERVAL": timedelta(milliseconds=8),
 }
 
 

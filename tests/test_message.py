@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 import uuid
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -134,11 +135,13 @@ def test_headers_that_are_not_pairs_are_refused(headers):
         encode_headers(headers)
 
 
-def test_message_ids_are_random_uuids():
-    first, second = new_message_id(), new_message_id()
+def test_message_ids_are_uuids_that_grow_with_time():
+    ids = [new_message_id() for _ in range(1000)]
 
-    assert first != second
-    assert uuid.UUID(first).version == 4
+    assert sorted(set(ids)) == ids
+    assert {uuid.UUID(text).version for text in ids} == {7}
+    assert {uuid.UUID(text).variant for text in ids} == {uuid.RFC_4122}
+    assert abs((uuid.UUID(ids[-1]).int >> 80) / 1000 - time.time()) < 60
 
 
 @pytest.mark.parametrize("data", [b"", b"plain", "ü€😀".encode()])

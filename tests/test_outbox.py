@@ -52,7 +52,7 @@ def test_a_message_is_written_as_it_will_travel():
 def test_what_is_not_given_has_its_default():
     row = OutboxMessage.objects.get(pk=outbox.publish("orders", b"").pk)
 
-    assert uuid.UUID(row.message_id).version == 4
+    assert uuid.UUID(row.message_id).version == 7
     assert row.message_key == row.message_id
     assert (row.key, row.tag, row.headers, row.priority) == (None, "", (), 0)
     assert (row.due_at, row.expires_at) == (None, None)

@@ -66,10 +66,16 @@ class TestLoop:
         assert (machine.turns, machine.closed, rests) == ([], 1, [])
 
     def test_it_rests_when_there_is_nothing_to_do(self, rests):
-        run(0, 1, 0, idle=10)
+        run(*[0] * 20, idle=10)
 
-        assert len(rests) == 2
-        assert all(8 <= rest <= 12 for rest in rests)
+        assert len(rests) == 20
+        assert 8 <= rests[-1] <= 12
+
+    def test_after_work_it_looks_again_soon_and_then_less_and_less_often(self, rests, monkeypatch):
+        monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
+        run(0, 0, 0, 1, 0, 0, 0, 0, idle=0.01)
+
+        assert rests == pytest.approx([0.002, 0.004, 0.008, 0.002, 0.004, 0.008, 0.01])
 
     @pytest.mark.parametrize("error", [BrokerUnavailable("x"), OperationalError("x"), InterfaceError("x")], ids=repr)
     def test_trouble_is_waited_out_longer_each_time(self, rests, monkeypatch, error):

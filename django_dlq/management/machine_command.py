@@ -22,12 +22,13 @@ class MachineCommand(BaseCommand):
     """Run a machine until SIGTERM; with --once until nothing is left, waiting `patience` seconds for the first work."""
 
     patience = 0.0
+    interval = "DLQ_POLL_INTERVAL"
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --once and --interval."""
         parser.add_argument("--once", action="store_true", help="do what there is to do now, and end")
         parser.add_argument(
-            "--interval", type=seconds, help="seconds to wait when there is nothing to do (default: DLQ_POLL_INTERVAL)"
+            "--interval", type=seconds, help=f"seconds to wait when there is nothing to do (default: {self.interval})"
         )
 
     def make(self, **options: Any) -> Machine:
@@ -36,7 +37,8 @@ class MachineCommand(BaseCommand):
 
     def idle(self) -> float:
         """Return the seconds to wait when there is nothing to do."""
-        return conf.DLQ_POLL_INTERVAL.total_seconds()
+        seconds: float = getattr(conf, self.interval).total_seconds()
+        return seconds
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it; an error that a person must see ends with exit status 1."""

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 from django.apps import apps
 from django.db import connections, models
 
+from django_dlq.header_json import pack
 from django_dlq.models.fields import HeadersField
+from django_dlq.models.postgresql_copy import can_copy, copy
 
 Field: TypeAlias = "models.Field[Any, Any]"  # not subscriptable at run time
 Model: TypeAlias = type[models.Model]
@@ -33,17 +35,20 @@ class Fence(NamedTuple):
 
 
 def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: frozenset[str]) -> list[int]:
-    """Insert rows with one statement, leaving out some columns; return their ids, in the order of the rows.
+    """Insert rows, leaving out some columns; return their ids, in the order of the rows.
 
-    Many rows travel as one array for each column: a placeholder for each value would cost more than the inserting.
+    Many rows are copied; where that is not possible, they travel as one array for each column: a placeholder for each
+    value would cost more than the inserting.
     """
     fields = _fields(model, without)
-    values = [_values(field, rows) for field in fields]
-    if len(rows) == 1:
-        parameters = [value for (value,) in values]
-    else:
-        parameters = [_column(field, column) for field, column in zip(fields, values, strict=True)]
     with connections[using].cursor() as cursor:
+        if can_copy(cursor, len(rows)):
+            return copy(cursor, model, [(field, _objects(field, rows)) for field in fields], using=using)
+        values = [_values(field, rows) for field in fields]
+        if len(rows) == 1:
+            parameters = [value for (value,) in values]
+        else:
+            parameters = [_column(field, column) for field, column in zip(fields, values, strict=True)]
         cursor.execute(_insert(model, using, without, len(rows) > 1), parameters)
         return [key for (key,) in cursor.fetchall()]
 
@@ -57,7 +62,7 @@ def move(source: Model, target: Model, places: Sequence[Place], *, using: str, f
     parameters = [*_held(fence), *map(_array, (ids, ids, partitions, offsets))]
     with connections[using].cursor() as cursor:
         cursor.execute(_move(source, target, using, fence is not None), parameters)
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None = None) -> int:
@@ -67,7 +72,7 @@ def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None 
     """
     with connections[using].cursor() as cursor:
         cursor.execute(_delete(model, using, fence is not None), [*_held(fence), _array(ids)])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 @cache
@@ -143,3 +148,8 @@ def _values(field: Field, rows: Sequence[models.Model]) -> list[Any]:
     if isinstance(field, HeadersField):
         return [field.value_to_string(row) for row in rows]
     return list(map(attrgetter(field.attname), rows))
+
+
+def _objects(field: Field, rows: Sequence[models.Model]) -> list[Any]:
+    values = list(map(attrgetter(field.attname), rows))
+    return [pack(value) for value in values] if isinstance(field, HeadersField) else values

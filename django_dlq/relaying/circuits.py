@@ -1,5 +1,7 @@
 """Which brokers a relay leaves alone, because it could not reach them, and for how long."""
 
+import time
+
 from django_dlq import signals
 from django_dlq.circuit_breaker import CircuitBreaker
 from django_dlq.models import BrokerOutage
@@ -31,7 +33,7 @@ class Circuits:
 
     def failed(self, alias: str, error: Exception) -> None:
         """Open the circuit of a broker that could not be reached."""
-        self._breakers.setdefault(alias, CircuitBreaker()).failed(str(error))
+        self._breakers.setdefault(alias, CircuitBreaker(clock=_now)).failed(str(error))
         BrokerOutage.objects.begin(self._owner, alias, str(error))
         signals.tell(signals.broker_unavailable, type(self), broker=alias, error=error)
 
@@ -40,3 +42,7 @@ class Circuits:
         if self._breakers.pop(alias, None) is not None:
             BrokerOutage.objects.end(self._owner, alias)
             signals.tell(signals.broker_available, type(self), broker=alias)
+
+
+def _now() -> float:
+    return time.monotonic()

@@ -1,22 +1,23 @@
 """In which order to send what was read."""
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from django_dlq.models.outgoing import Outgoing
 
 _by_id = itemgetter(0)
+_priority = attrgetter("priority")
 
 
-def in_sending_order(rows: Sequence[Outgoing]) -> list[Outgoing]:
+def in_sending_order(rows: Sequence[Outgoing], waiting: Sequence[Outgoing] = ()) -> list[Outgoing]:
     """Put the more urgent first, and of equals the earlier, but never a message before an earlier one of its key.
 
-    An earlier message is as urgent as the most urgent one that its key has later.
+    An earlier message is as urgent as the most urgent one that its key has later, or that waits for it to be sent.
     """
     ordered = sorted(rows, key=_by_id)
-    if not any(row.priority for row in ordered):
+    if not waiting and not any(row.priority for row in ordered):
         return ordered
-    urgency: dict[tuple[str, str | None], int] = {}
+    urgency = {row.thread: row.priority for row in sorted(waiting, key=_priority)}
     ranked: list[tuple[int, Outgoing]] = []
     for row in reversed(ordered):
         rank = row.priority

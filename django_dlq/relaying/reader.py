@@ -47,10 +47,11 @@ class Reader:
         self._pass_took += time.monotonic() - began
         self._walk_on(page)
         rows = self._not_taken(page)
+        waiting: list[Outgoing] = []
         if any(row.priority for row in rows):
-            rows = self._with_elders(reading, rows)
+            rows, waiting = self._with_elders(reading, rows)
         self._taken.update(row.id for row in rows)
-        return in_sending_order(rows)
+        return in_sending_order(rows, waiting)
 
     def release(self, ids: Iterable[int]) -> None:
         """Take note that rows have left the outbox, or may be handed out again.
@@ -115,26 +116,30 @@ class Reader:
                 found.setdefault(row.id, row)
         return list(found.values())
 
-    def _with_elders(self, reading: Reading, rows: list[Outgoing]) -> list[Outgoing]:
-        """Add the earlier messages of urgent keys, which inherit their urgency.
+    def _with_elders(self, reading: Reading, rows: list[Outgoing]) -> tuple[list[Outgoing], list[Outgoing]]:
+        """Add the earlier messages of urgent keys; return also which urgent messages have to wait.
 
         No index finds them, so in a large backlog that is done only now and then; until then the urgent messages with a
         key wait.
         """
         urgent = [row for row in rows if row.priority and row.key is not None and row.is_aside]
         if not urgent:
-            return rows
+            return rows, []
         began = time.monotonic()
         if began < self._next_elders:
-            waiting = {row.id for row in urgent}
-            return [row for row in rows if row.id not in waiting]
+            return _without(rows, urgent), []
         elders = reading.elders(urgent)
         took = time.monotonic() - began
         self._next_elders = began + took * SHARE if took > SWEEP_EVERY else 0.0
-        known = {row.id for row in elders}
-        others = [row for row in rows if row.id not in known]
+        waiting: list[Outgoing] = []
         if len(elders) >= reading.size:
             # Perhaps there are more, so what these precede has to wait.
             keys = {row.thread for row in elders}
-            others = [row for row in others if not row.is_aside or row.thread not in keys or row.id < elders[-1].id]
-        return [*(row for row in elders if row.id not in self._taken), *others]
+            waiting = [row for row in urgent if row.thread in keys and row.id > elders[-1].id]
+        others = _without(rows, [*elders, *waiting])
+        return [*(row for row in elders if row.id not in self._taken), *others], waiting
+
+
+def _without(rows: Iterable[Outgoing], others: Iterable[Outgoing]) -> list[Outgoing]:
+    ids = {row.id for row in others}
+    return [row for row in rows if row.id not in ids]

@@ -76,7 +76,7 @@ class TestOnce:
     def test_pruning_deletes_what_is_old_enough(self):
         for days in (8, 6):
             PublishedMessage.objects.create(
-                outbox_id=1, created_at=in_future(timedelta()), published_at=in_future(-timedelta(days=days))
+                outbox_id=days, created_at=in_future(timedelta()), published_at=in_future(-timedelta(days=days))
             )
 
         assert run("dlq_prune", once=True) == "1 rows deleted"
@@ -108,7 +108,7 @@ class TestOnce:
                 self.closed = True
 
         machine = Machine()
-        monkeypatch.setattr(dlq_relay, "Relay", lambda: machine)
+        monkeypatch.setattr(dlq_relay, "Relay", lambda **_: machine)
         with pytest.raises(CommandError, match="look at this"):
             run("dlq_relay", once=True)
         assert machine.closed
@@ -149,7 +149,7 @@ class TestForever:
     @pytest.mark.parametrize(
         ("command", "machine", "idle"),
         [
-            ("dlq_relay", "Relay", 0.1),
+            ("dlq_relay", "Relay", 0.008),
             ("dlq_retry", "Retries", 0.1),
             ("dlq_consume", "Consumer", 0.001),
             ("dlq_prune", "Retention", 60.0),
@@ -162,9 +162,11 @@ class TestForever:
 
     def test_the_project_says_how_often(self, loops, settings):
         settings.DLQ_POLL_INTERVAL = timedelta(seconds=3)
+        settings.DLQ_RELAY_POLL_INTERVAL = timedelta(seconds=2)
+        run("dlq_retry")
         run("dlq_relay")
 
-        assert loops == [("Relay", 3.0)]
+        assert loops == [("Retries", 3.0), ("Relay", 2.0)]
 
     def test_a_relay_ends_on_sigterm_after_the_batch_in_hand(self, broker):
         publish(2)

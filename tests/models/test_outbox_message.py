@@ -22,13 +22,6 @@ def test_messages_are_due_when_their_time_has_come():
     assert topics(OutboxMessage.objects.due().order_by("id")) == ["at once", "past"]
 
 
-def test_the_higher_priority_is_sent_first_and_the_older_of_the_same():
-    for topic, priority in [("a", 0), ("b", 9), ("c", 5), ("d", 9)]:
-        outbox.publish(topic, "", priority=priority)
-
-    assert topics(OutboxMessage.objects.in_sending_order()) == ["b", "d", "c", "a"]
-
-
 def test_elders_are_the_earlier_less_urgent_messages_of_the_same_key():
     elder = outbox.publish("orders", "", key="7")
     elder_of_some_urgency = outbox.publish("orders", "", key="7", priority=4)
@@ -49,15 +42,6 @@ def test_a_batch_of_urgent_messages_has_elders_too():
     urgent = outbox.publish_many([Message("orders", "", key=str(n), priority=1) for n in range(2000)])
 
     assert [row.pk for row in OutboxMessage.objects.elders_of(urgent)] == [elder.pk]
-
-
-def test_whether_a_message_has_expired_is_told_by_the_databases_clock():
-    for topic, seconds in [("past", -1), ("future", 60)]:
-        OutboxMessage.objects.create(topic=topic, expires_at=in_future(timedelta(seconds=seconds)))
-    OutboxMessage.objects.create(topic="never")
-
-    told = {row.topic: bool(row.is_expired) for row in OutboxMessage.objects.with_expiry()}
-    assert told == {"past": True, "future": False, "never": False}
 
 
 def test_a_record_carries_the_publishers_headers_and_then_this_apps():

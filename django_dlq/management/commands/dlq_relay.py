@@ -12,6 +12,7 @@ from django_dlq.relay import Relay
 class Command(MachineCommand):
     """Send the outbox to the brokers."""
 
+    interval = "DLQ_RELAY_POLL_INTERVAL"
     help = "Sends the messages of the outbox to their brokers. Several relays share the work."
 
     def make(self, **options: Any) -> Relay:
