@@ -287,6 +287,8 @@ class Relay:
             self._completed.extend(row.id for row in completion.rows)
             self._share.count(len(completion.rows))
             signals.tell(signals.messages_published, type(self), rows=completion.rows)
+            if self._scope.holds and any(row.letter_id is not None for row in completion.rows):
+                self._look_around()  # what waited for a replay follows it at once
 
 
 def _complete(confirmed: Sequence[tuple["Outgoing", "Receipt"]], fence: "Fence") -> None:

@@ -1,6 +1,7 @@
 """What happens behind a message that the broker refuses, where DLQ_HOLD_TOPICS says that its key waits for a person."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -100,6 +101,21 @@ def test_a_replay_goes_first_and_then_what_waited_in_its_order(broker: MemoryBro
     assert (arrived(broker), waiting()) == (["1", "bad", "2", "3", "4"], [])
     assert not DeadLetter.objects.open().exists()
     assert not DeadLetter.objects.holding().exists()
+
+
+def test_what_waited_follows_at_once_and_not_at_the_next_look_around(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("bad", "2")
+    with closing(Relay()) as relay:
+        relay.run_once()
+    broker.refuse(lambda record: False)
+    deadletters.replay(the_letter(), **WHO)
+    monkeypatch.setattr("django_dlq.relaying.share.LONGEST_BEAT", 3600.0)
+    with closing(Relay()) as relay:
+        assert [relay.run_once() for _ in range(3)] == [1, 1, 0]
+
+    assert arrived(broker) == ["bad", "2"]
 
 
 def test_a_replay_that_is_on_its_way_still_holds_the_key(broker: MemoryBroker, relay: Callable[[], None]) -> None:
