@@ -29,8 +29,8 @@ def pause(
     """Stop sending to a topic, to one key of a topic, or to a broker.
 
     Return the pause, and whether this call made it: if somebody was faster, theirs stays, with their name and reason.
-    Raises InvalidSwitch for anything else than one of the three, or an alias that DLQ_BROKERS does not have;
-    ReasonRequired without a reason.
+    Raises InvalidSwitch for anything else than one of the three, for an alias that DLQ_BROKERS does not have, and where
+    Debezium sends the outbox; ReasonRequired without a reason.
     """
     wanted = _wanted(topic, key, broker)
     _require(reason, "pause")

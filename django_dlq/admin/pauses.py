@@ -20,6 +20,7 @@ from django_dlq import switches
 from django_dlq.admin.display import absent, one_line, two_lines, when
 from django_dlq.admin.pause_forms import PauseForm, ResumeForm
 from django_dlq.admin.read_only import LightChangeList, ReadOnlyAdmin, column
+from django_dlq.exceptions import DeskError
 from django_dlq.models import Pause, Scope, count_waiting
 
 MOST_ACTS: Final = 20
@@ -115,13 +116,12 @@ class PauseAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         form = PauseForm(request.POST) if request.method == "POST" else PauseForm(initial=request.GET.dict())
         if request.method == "POST" and form.is_valid():
-            pause, is_new = switches.pause(**form.thing, actor=_actor(request), reason=form.cleaned_data["reason"])
-            if is_new:
-                messages.success(request, _("Paused: %(what)s.") % {"what": pause})
+            try:
+                self._pause(request, form)
+            except DeskError as error:
+                form.add_error(None, str(error))
             else:
-                text = _("Paused already by %(name)s: %(what)s. Nothing was changed.")
-                messages.warning(request, text % {"what": pause, "name": pause.actor_name})
-            return HttpResponseRedirect(self._url("changelist"))
+                return HttpResponseRedirect(self._url("changelist"))
         context = {"title": _("Pause"), "form": form, "back_url": self._url("changelist")}
         return self._page(request, "admin/django_dlq/pause/pause.html", context)
 
@@ -141,6 +141,14 @@ class PauseAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(self._url("changelist"))
         context = {"title": _("Resume?"), "form": form, "back_url": self._url("changelist")}
         return self._page(request, "admin/django_dlq/pause/resume.html", context | self.row_context(request, row))
+
+    def _pause(self, request: HttpRequest, form: PauseForm) -> None:
+        pause, is_new = switches.pause(**form.thing, actor=_actor(request), reason=form.cleaned_data["reason"])
+        if is_new:
+            messages.success(request, _("Paused: %(what)s.") % {"what": pause})
+        else:
+            text = _("Paused already by %(name)s: %(what)s. Nothing was changed.")
+            messages.warning(request, text % {"what": pause, "name": pause.actor_name})
 
     def _resume(self, request: HttpRequest, row: Pause, reason: str) -> None:
         thing = {"broker": row.broker} if row.scope == Scope.BROKER else {"topic": row.topic, "key": row.key}

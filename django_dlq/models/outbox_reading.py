@@ -11,12 +11,12 @@ from operator import or_
 from typing import Any
 
 from django.db import connections
-from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Outgoing, expressions
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, expressions
 
 PAGE_BYTES = 16_000_000
 """The most that the bodies of one page may take in memory, unless a single one takes more."""
@@ -109,7 +109,7 @@ class Reading:
         return [Outgoing._make(row) for row in self._columns(rows, ASIDE).using(self._using)]
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
-        computed = expressions(self._largest) | {"part": Value(part)}
+        computed = expressions(self._largest) | {"part": Number(part)}
         return rows.annotate(**computed).values_list(*COLUMNS)[: self.size]
 
     def _with_bodies(self, page: Page, after: int) -> Page:

@@ -136,7 +136,7 @@ def _column(field: Field, values: list[Any]) -> object:
 
 def _array(items: Iterable[int | str | None]) -> str:
     # The text of an array is written faster here than by the driver, item by item.
-    return "{" + ",".join("NULL" if item is None else str(item) for item in items) + "}"
+    return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
 
 
 def _type(field: Field, using: str) -> str:

@@ -42,11 +42,9 @@ class Reader:
         """
         reading = self._prepare(scope, size)
         self._choose_start()
-        began = time.monotonic()
-        page = reading.page(self._position)
-        self._pass_took += time.monotonic() - began
-        self._walk_on(page)
-        rows = self._not_taken(page)
+        rows, is_full = self._next_page(reading)
+        while is_full and not rows:  # on old ground there may be pages that are all on their way
+            rows, is_full = self._next_page(reading)
         waiting: list[Outgoing] = []
         if any(row.priority for row in rows):
             rows, waiting = self._with_elders(reading, rows)
@@ -79,6 +77,13 @@ class Reader:
                 self._position, self._is_full_pass = 0, True
             now = self._reading = Reading(scope, size, using=OutboxMessage.objects.db)
         return now
+
+    def _next_page(self, reading: Reading) -> tuple[list[Outgoing], bool]:
+        began = time.monotonic()
+        page = reading.page(self._position)
+        self._pass_took += time.monotonic() - began
+        self._walk_on(page)
+        return self._not_taken(page), page.is_full
 
     def _choose_start(self) -> None:
         """At the end of a pass, go back if it is time."""
