@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -81,6 +82,15 @@ def test_a_form_that_is_not_clear_pauses_nothing(staff, form, field):
     assert answer.status_code == 200
     assert list(answer.context["form"].errors) == [field]
     assert "Nothing was paused" in content(answer)
+    assert not Pause.objects.exists()
+
+
+def test_what_the_switch_refuses_is_told_on_the_form(staff, settings):
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=1)
+    answer = staff.post(ADD, {"scope": "topic", "topic": "orders", "reason": "wrong totals"})
+
+    assert "pause its connector in Kafka Connect" in content(answer)
+    assert 'value="orders"' in content(answer)
     assert not Pause.objects.exists()
 
 
