@@ -57,6 +57,7 @@ def test_a_topic_its_keys_and_a_broker_are_paused_apart():
     assert switches.resume(topic="orders", key="8", **WHY) is None
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("thing", "why"),
     [
@@ -79,6 +80,7 @@ def test_what_cannot_be_paused_is_told_so_and_nothing_is_changed(verb, thing, wh
     assert issubclass(InvalidSwitch, (DeskError, ValueError))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_both_need_a_reason(verb):
     with pytest.raises(ReasonRequired, match=verb):

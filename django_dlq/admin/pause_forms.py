@@ -7,10 +7,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq.conf import conf
-from django_dlq.exceptions import InvalidMessage
 from django_dlq.message import IDENTITY_LENGTH
 from django_dlq.models import Scope
-from django_dlq.outbox import check_key, check_text
 
 LABELS = (
     (Scope.TOPIC, gettext_lazy("a whole topic")),
@@ -51,14 +49,6 @@ class PauseForm(ResumeForm):
         names = {Scope.TOPIC: ("topic",), Scope.KEY: ("topic", "key"), Scope.BROKER: ("broker",)}
         return {name: self.cleaned_data[name] for name in names[Scope(self.cleaned_data["scope"])]}
 
-    def clean_topic(self) -> str:
-        """Refuse what no topic could be."""
-        return self._checked("topic", check_text, "topic", self.cleaned_data["topic"])
-
-    def clean_key(self) -> str:
-        """Refuse what no key could be."""
-        return self._checked("key", check_key, self.cleaned_data["key"])
-
     def clean(self) -> dict[str, Any]:
         """Refuse a form that names less than what was chosen, or more: then it is not clear what is meant."""
         if "scope" not in self.cleaned_data:
@@ -72,10 +62,3 @@ class PauseForm(ResumeForm):
             elif name not in wanted and self.cleaned_data[name]:
                 self.add_error(name, _("Leave this empty, or choose another answer above."))
         return self.cleaned_data
-
-    def _checked(self, name: str, check: Any, *values: Any) -> str:
-        try:
-            check(*values)
-        except InvalidMessage as error:
-            raise forms.ValidationError(str(error)) from error
-        return str(values[-1])

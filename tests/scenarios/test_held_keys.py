@@ -29,7 +29,7 @@ def broker(settings: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     memory.reset()
 
 
-@pytest.fixture(params=["one relay", "a new relay for each step"])
+@pytest.fixture(params=["one relay", pytest.param("a new relay for each step", marks=pytest.mark.once)])
 def relay(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
     """Give what sends all that can be sent: a hold lasts in memory, and across restarts."""
     lasting = Relay()
