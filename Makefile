@@ -29,8 +29,8 @@ ifeq ($(DO),up)
 	@$(MAKE) --no-print-directory .venv/mysql
 endif
 
-bench: .venv/dev  ## the benchmarks; NAME=... for one
-	$(BIN)/python -m benchmarks $(NAME)
+bench: .venv/bench  ## the benchmarks; NAME=... for one, FULL=1 for those that take long too
+	$(BIN)/python -m benchmarks $(NAME) $(if $(FULL),--full)
 
 docs: .venv/docs  ## the manual, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -44,7 +44,7 @@ python:
 		"django_dlq needs Python 3.11 or newer, and $(PYTHON) is " + v + ". Try: make PYTHON=python3.13 ...")'
 
 # Each stamp says: .venv holds this extra as of the present pyproject.toml.
-.venv/dev .venv/docs .venv/mysql: .venv/%: pyproject.toml | python
+.venv/bench .venv/dev .venv/docs .venv/mysql: .venv/%: pyproject.toml | python
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

@@ -1,65 +1,67 @@
-"""Measure the hot paths: `make bench`, or `make bench NAME=relay` for one part."""
+"""Measure the hot paths: `make bench`, or `make bench NAME=relay` for one part, `NAME=hot-key` for one scenario."""
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Sequence
 
 import django
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 django.setup()
 
-from benchmarks import consumer, database, kafka, machine, publish, relay, report  # noqa: E402  # needs Django set up
-from benchmarks.measure import Comparison  # noqa: E402
-
-Measure = Callable[[kafka.Cluster, int], list[Comparison]]
+from benchmarks import database, machine, page, plots, report, scenarios  # noqa: E402  # needs Django set up
+from benchmarks.scenarios import Scenario  # noqa: E402
 
 
-def main() -> None:
-    """Measure what was asked for and print it."""
+def main() -> int:
+    """Measure what was asked for, print it and write it down; one scenario that fails does not stop the others."""
     arguments = _arguments()
-    if arguments.name or not arguments.write_docs:
+    chosen = [] if arguments.write_docs else scenarios.chosen(arguments.name, full=arguments.full)
+    if chosen:
         database.create()
-        found: list[Comparison] = []
-        for part in [arguments.name] if arguments.name else PARTS:
-            figures = PARTS[part](arguments.rounds)
-            report.save(part, machine.describe(), figures)
-            found += figures
-        print(report.table(found), *report.summary(found), sep="\n")
+    failed = [scenario.name for scenario in chosen if not _measure(scenario, arguments.rounds)]
     if arguments.write_docs:
-        report.write_page()
+        plots.draw(report.saved())
+        page.write(report.saved())
+    _print_end(chosen, arguments.name, failed)
+    return 1 if failed else 0
 
 
-def _relay(rounds: int) -> list[Comparison]:
-    return _with_each_kafka(relay.measure, rounds)
+def _measure(scenario: Scenario, rounds: int) -> bool:
+    began = time.monotonic()
+    try:
+        result = scenario.measure(rounds)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the others shall be measured
+        print(f"{scenario.name}: failed: {type(error).__name__}: {error}\n", flush=True)
+        return False
+    report.save(scenario.name, machine.describe() | {"rounds": str(rounds)}, result)
+    print(f"## {scenario.name} ({time.monotonic() - began:.0f} s)\n", flush=True)
+    print(report.tables(report.saved()[scenario.name]), end="\n\n", flush=True)
+    return True
 
 
-def _consumer(rounds: int) -> list[Comparison]:
-    return _with_each_kafka(consumer.measure, rounds)
-
-
-def _with_each_kafka(measure: Measure, rounds: int) -> list[Comparison]:
-    return [figure for figures in _each(measure, rounds) for figure in figures]
-
-
-def _each(measure: Measure, rounds: int) -> Iterator[list[Comparison]]:
-    with kafka.mock() as cluster:
-        yield measure(cluster, rounds)
-    if kafka.real_address():
-        with kafka.real() as cluster:
-            yield measure(cluster, rounds)
-
-
-PARTS = {"publish": publish.measure, "relay": _relay, "consumer": _consumer}
+def _print_end(chosen: Sequence[Scenario], name: str | None, failed: Sequence[str]) -> None:
+    left_out = [scenario.name for scenario in scenarios.SCENARIOS if scenario.heavy and scenario not in chosen]
+    if left_out and chosen and (name is None or name == "relay"):
+        print(f"Left out, for they take long: {', '.join(left_out)}. FULL=1 or NAME=... measures them.")
+    if failed:
+        print(f"Failed: {', '.join(failed)}.")
+    parts = dict.fromkeys(scenario.part for scenario in chosen)
+    print(*report.summary(parts, report.saved()), sep="\n")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=PARTS, help="one part; all without it")
-    parser.add_argument("--rounds", type=int, default=5, help="how often both sides take turns (default: 5)")
-    parser.add_argument("--write-docs", action="store_true", help="write the saved figures into the manual")
+    parser.add_argument("name", nargs="?", choices=scenarios.names(), help="a part or a scenario; all without it")
+    parser.add_argument("--full", action="store_true", help="also those that take long: " + scenarios.heavy())
+    parser.add_argument("--rounds", type=int, default=5, help="how often all sides take turns (default: 5)")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="measure nothing; draw and write what is saved into the manual"
+    )
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,10 +10,10 @@ from typing import Any
 import confluent_kafka
 from django.db import connection
 
-from benchmarks import database, raw
+from benchmarks import database, kafka, raw
+from benchmarks.bodies import body
 from benchmarks.kafka import Cluster
-from benchmarks.measure import Comparison, rates_in_turns
-from benchmarks.publish import body
+from benchmarks.measure import Comparison, Result, rates_in_turns
 from django_dlq.conf import conf
 from django_dlq.consumer import Consumer
 from django_dlq.message import ReceivedMessage
@@ -24,12 +24,15 @@ MESSAGES = 2_000
 RunOnce = Callable[[], int]
 
 
-def measure(cluster: Cluster, rounds: int) -> list[Comparison]:
+def consumer(rounds: int) -> Result:
     """Let the consumer and the loop by hand take turns, poll by poll, with the messages of one topic."""
-    pairs = [_round(cluster) for _ in range(rounds)]
-    ours, raw_rates = zip(*pairs, strict=True)
-    note = f"one INSERT per handler, {cluster.name} Kafka"
-    return [Comparison(name=f"consumer, {cluster.name}", unit="msg/s", ours=ours, raw=raw_rates, note=note)]
+    return Result(figures=[_measure(cluster, rounds) for cluster in kafka.each()])
+
+
+def _measure(cluster: Cluster, rounds: int) -> Comparison:
+    ours, by_hand = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
+    note = "one INSERT per handler"
+    return Comparison(name=f"consumer, {cluster.name} Kafka", unit="msg/s", ours=ours, other=by_hand, note=note)
 
 
 def _round(cluster: Cluster) -> list[float]:

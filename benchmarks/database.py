@@ -1,59 +1,77 @@
-"""A database of the benchmark's own, fresh in each run."""
+"""Databases of the benchmark's own, fresh in each run."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import psycopg
-from django.conf import settings
-from django.core.management import call_command
-from django.db import connection
 
+from benchmarks.processes import ROOT
 from benchmarks.raw import Connection
+from benchmarks.settings import DATABASES
 
+NAME: str = DATABASES["default"]["NAME"]  # type: ignore[assignment]
 TABLES = (
     "django_dlq_outboxmessage",
     "django_dlq_publishedmessage",
     "django_dlq_inboxmessage",
     "benchmarks_order",
 )
+LEASES = """
+    UPDATE django_dlq_relaylane SET leased_until = NULL;
+    DELETE FROM django_dlq_relayprocess;
+"""
 
 
 class NoServices(SystemExit):
     """PostgreSQL is not there."""
 
 
-def create() -> None:
+def create(name: str = NAME) -> None:
     """Make an empty database with all tables; say what to do if there is no server."""
-    name = settings.DATABASES["default"]["NAME"]
+    recreate(name)
+    command = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
+    subprocess.run([*command, "--settings", "benchmarks.settings"], cwd=ROOT, env=_environment(name), check=True)
+
+
+def recreate(name: str) -> None:
+    """Make an empty database without tables."""
+    drop(name)
+    with by_hand("postgres") as server:
+        server.execute(f"CREATE DATABASE {name}")
+
+
+def drop(name: str) -> None:
+    """Give the disk back."""
     try:
-        server = by_hand("postgres")
+        with by_hand("postgres") as server:
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     except psycopg.OperationalError as error:
         raise NoServices(f"PostgreSQL does not answer; run `make services` first.\n{error}") from error
-    with server:
-        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        server.execute(f"CREATE DATABASE {name}")
-    call_command("migrate", run_syncdb=True, verbosity=0)
 
 
-def by_hand(name: str | None = None) -> Connection:
+def by_hand(name: str = NAME) -> Connection:
     """Connect with psycopg alone, as the raw loops do."""
-    database: dict[str, Any] = settings.DATABASES["default"]
+    database: dict[str, Any] = DATABASES["default"]
     return psycopg.connect(
-        host=database["HOST"],
-        port=database["PORT"],
-        user=database["USER"],
-        dbname=name or database["NAME"],
-        autocommit=True,
+        host=database["HOST"], port=database["PORT"], user=database["USER"], dbname=name, autocommit=True
     )
 
 
-def empty() -> None:
-    """Leave no row of an earlier round."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
+def empty(name: str = NAME) -> None:
+    """Leave no row of an earlier round, and no lease of a process that was killed."""
+    with by_hand(name) as hand:
+        hand.execute(f"TRUNCATE {', '.join(TABLES)}")
+        hand.execute(LEASES)
 
 
-def settle() -> None:
+def settle(name: str = NAME) -> None:
     """Bring statistics and disk up to date, so that the server does not do it while the clock runs."""
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("CHECKPOINT")
+    with by_hand(name) as hand:
+        hand.execute("VACUUM ANALYZE")
+        hand.execute("CHECKPOINT")
+
+
+def _environment(name: str) -> dict[str, str]:
+    return os.environ | {"BENCH_DATABASE": name}

@@ -5,12 +5,12 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from django.test import override_settings
 
@@ -26,6 +26,7 @@ class Cluster:
     name: str
     bootstrap: str
     topics: list[str] = field(default_factory=list)
+    delay: Callable[[int], None] | None = None  # how long every answer takes, in milliseconds; a mock can do that
 
     def topic(self) -> str:
         """Return a topic that nobody has used."""
@@ -39,6 +40,15 @@ class Cluster:
             admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
         self.topics.append(topic)
         return topic
+
+    def count(self, topic: str) -> int:
+        """Return how many records a topic has ever taken."""
+        consumer = Consumer(self._quietly() | {"group.id": "benchmarks"})
+        try:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            return sum(consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1] for number in partitions)
+        finally:
+            consumer.close()
 
     def forget(self) -> None:
         """Delete the topics again."""
@@ -57,16 +67,21 @@ class Cluster:
 @contextmanager
 def mock() -> Iterator[Cluster]:
     """Start the mock cluster in another process, so that it does not share Python's lock with what is measured."""
-    command = [sys.executable, "-m", "django_dlq.testing.mock_kafka"]
+    command = [sys.executable, "-m", "benchmarks.mock_kafka"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        bootstrap = process.stdout.readline().strip()
+        written, read = process.stdin, process.stdout
+        assert written is not None
+        assert read is not None
+
+        def delay(milliseconds: int) -> None:
+            print(milliseconds, file=written, flush=True)
+            read.readline()  # from here on it is so
+
         try:
-            with _used(Cluster("mock", bootstrap)) as cluster:
+            with _used(Cluster("mock", read.readline().strip(), delay=delay)) as cluster:
                 yield cluster
         finally:
-            process.stdin.close()
+            written.close()
 
 
 @contextmanager
@@ -76,6 +91,15 @@ def real() -> Iterator[Cluster]:
     assert bootstrap is not None
     with _used(Cluster("real", bootstrap)) as cluster:
         yield cluster
+
+
+def each() -> Iterator[Cluster]:
+    """Give the mock, and then the real one if it runs."""
+    with mock() as cluster:
+        yield cluster
+    if real_address():
+        with real() as cluster:
+            yield cluster
 
 
 def real_address() -> str | None:

@@ -1,15 +1,15 @@
 """Clocks, rounds, and two ways of doing one thing side by side."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One thing, measured through django_dlq and by hand in the same rounds.
+    """One thing that was measured, and what stood beside it in the same rounds.
 
     The ratio is the median of each round's own: what else the machine does then hits both sides.
     """
@@ -17,17 +17,29 @@ class Comparison:
     name: str
     unit: str
     ours: Sequence[float]
-    raw: Sequence[float]
+    other: Sequence[float] = ()
+    against: str = "raw loop"
+    goal: str = ""
     note: str = ""
 
     @property
-    def ratio(self) -> float:
-        """Ours, as a multiple of the loop by hand."""
-        return median(ours / raw for ours, raw in zip(self.ours, self.raw, strict=True))
+    def ratio(self) -> float | None:
+        """Ours, as a multiple of what stood beside it."""
+        if not self.other:
+            return None
+        return round(median(ours / other for ours, other in zip(self.ours, self.other, strict=True)), 3)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is written to results.json."""
-        return asdict(self) | {"ratio": round(self.ratio, 3)}
+        return asdict(self) | {"ratio": self.ratio}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one scenario came to: figures for the tables, and series for the plots."""
+
+    figures: Sequence[Comparison] = ()
+    series: Mapping[str, Any] = field(default_factory=dict)
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -41,6 +53,16 @@ def interleaved(times: int, acts: Sequence[Callable[[], object]]) -> list[float]
     """Call all in turn, again and again, and return the median seconds of each."""
     taken = [[seconds(act) for act in acts] for _ in range(times)]
     return [median(column) for column in zip(*taken, strict=True)]
+
+
+def in_turns(rounds: int, acts: Sequence[Callable[[], float]]) -> list[list[float]]:
+    """Call all in turn, each round beginning with another one; return what each came to, round by round."""
+    found: list[list[float]] = [[] for _ in acts]
+    for number in range(rounds):
+        for step in range(len(acts)):
+            place = (number + step) % len(acts)
+            found[place].append(acts[place]())
+    return found
 
 
 def rates_in_turns(acts: Sequence[Callable[[], int]], expected: int) -> list[float]:

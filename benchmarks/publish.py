@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from typing import Any
 
 from django.db import transaction
 
 from benchmarks import database, raw
-from benchmarks.measure import Comparison, interleaved
+from benchmarks.bodies import body
+from benchmarks.measure import Comparison, Result, interleaved
 from benchmarks.models import Order
 from django_dlq import outbox
 
@@ -21,13 +21,7 @@ Writer = Callable[[], object]
 numbers = count(1)
 
 
-def body(number: int) -> dict[str, Any]:
-    """Return a JSON body of about 250 bytes."""
-    lines = [{"sku": f"SKU-{number:06d}-{line}", "quantity": line, "price": "19.90"} for line in range(1, 4)]
-    return {"order": number, "customer": f"customer-{number}", "currency": "EUR", "lines": lines, "paid": True}
-
-
-def measure(rounds: int) -> list[Comparison]:
+def publish(rounds: int) -> Result:
     """Compare transactions with and without messages, taking turns."""
     one: list[tuple[float, float]] = []
     bulk: list[tuple[float, float]] = []
@@ -38,10 +32,12 @@ def measure(rounds: int) -> list[Comparison]:
             database.settle()
             one.append(_added(TRANSACTIONS, [_orm, partial(_orm, _publish)], [by_hand, partial(by_hand, _raw_publish)]))
             bulk.append(_added(BULK_TRANSACTIONS, [_orm, partial(_orm, _many)], [by_hand, partial(by_hand, _raw_many)]))
-    return [
-        _comparison("publish", "one publish, added to a transaction", one),
-        _comparison("publish_many", f"publish_many of {BULK:,}, added to a transaction", bulk),
-    ]
+    return Result(
+        figures=[
+            _comparison("publish", "one publish, added to a transaction", one, goal="0.30 ms"),
+            _comparison("publish_many", f"publish_many of {BULK:,}, added to a transaction", bulk, goal="20 ms"),
+        ]
+    )
 
 
 def _added(times: int, ours: list[Writer], by_hand: list[Writer]) -> tuple[float, float]:
@@ -49,8 +45,9 @@ def _added(times: int, ours: list[Writer], by_hand: list[Writer]) -> tuple[float
     return (full - bare) * 1000, (raw_full - raw_bare) * 1000
 
 
-def _comparison(name: str, note: str, added: list[tuple[float, float]]) -> Comparison:
-    return Comparison(name=name, unit="ms", ours=[a for a, _ in added], raw=[b for _, b in added], note=note)
+def _comparison(name: str, note: str, added: list[tuple[float, float]], *, goal: str) -> Comparison:
+    ours, by_hand = zip(*added, strict=True)
+    return Comparison(name=name, unit="ms", ours=ours, other=by_hand, goal=goal, against="by hand", note=note)
 
 
 def _orm(write: Callable[[int], object] | None = None) -> None:

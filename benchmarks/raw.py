@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from typing import Any
+from zlib import crc32
 
 import confluent_kafka
 import psycopg
@@ -15,11 +16,13 @@ Connection = psycopg.Connection[Any]
 BATCH = 500
 
 ORDER = "INSERT INTO benchmarks_order (number) VALUES (%s) RETURNING id"
-COLUMNS = 'message_id, message_key, topic, key, tag, headers, body, broker, priority, "group"'
-PUBLISH = f"INSERT INTO django_dlq_outboxmessage ({COLUMNS}) VALUES (%s, %s, %s, %s, '', '[]', %s, 'default', 0, '')"
+COLUMNS = 'message_id, message_key, topic, key, tag, headers, body, broker, lane, priority, "group"'
+PUBLISH = (
+    f"INSERT INTO django_dlq_outboxmessage ({COLUMNS}) VALUES (%s, %s, %s, %s, '', '[]', %s, 'default', %s, 0, '')"
+)
 PUBLISH_MANY = f"""INSERT INTO django_dlq_outboxmessage ({COLUMNS})
-    SELECT id, id, topic, key, '', '[]', body, 'default', 0, ''
-    FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[]) AS t (id, topic, key, body)"""
+    SELECT id, id, topic, key, '', '[]', body, 'default', lane, 0, ''
+    FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[], %b::smallint[]) AS t (id, topic, key, body, lane)"""
 READ = "SELECT id, message_id, topic, key, body FROM django_dlq_outboxmessage ORDER BY id LIMIT %s"
 DELETE = "DELETE FROM django_dlq_outboxmessage WHERE id = ANY(%s)"
 CLAIM = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic) VALUES (%s, %s, %s, %s)
@@ -29,7 +32,7 @@ CLAIM = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id
 def publish(connection: Connection, topic: str, key: str, body: dict[str, Any]) -> None:
     """Write one message to the outbox."""
     message_id = str(uuid.uuid4())
-    connection.execute(PUBLISH, (message_id, message_id, topic, key, json.dumps(body).encode()))
+    connection.execute(PUBLISH, (message_id, message_id, topic, key, json.dumps(body).encode(), _lane(key)))
 
 
 def publish_many(connection: Connection, topic: str, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -37,7 +40,7 @@ def publish_many(connection: Connection, topic: str, messages: Sequence[tuple[st
     ids = [str(uuid.uuid4()) for _ in messages]
     keys = [key for key, _ in messages]
     bodies = [json.dumps(body).encode() for _, body in messages]
-    connection.execute(PUBLISH_MANY, (ids, [topic] * len(ids), keys, bodies))
+    connection.execute(PUBLISH_MANY, (ids, [topic] * len(ids), keys, bodies, [_lane(key) for key in keys]))
 
 
 def relay(connection: Connection, producer: confluent_kafka.Producer) -> int:
@@ -73,3 +76,7 @@ def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: s
                 connection.execute(ORDER, (json.loads(message.value() or b"")["order"],))
     consumer.commit(asynchronous=False)
     return len(messages)
+
+
+def _lane(key: str) -> int:
+    return crc32(key.encode()) % 64

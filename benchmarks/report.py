@@ -1,84 +1,121 @@
-"""The figures as a table, as JSON, as a page of the manual, and in three lines."""
+"""The figures as JSON, as tables, and in one line for each part."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Comparison
+from benchmarks.measure import Result
 
 RESULTS = Path(__file__).with_name("results.json")
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "benchmarks.md"
-HEAD = "| what | django_dlq | by hand | ratio | |\n| --- | --- | --- | --- | --- |"
-INTRODUCTION = """\
-# Benchmarks
+HEAD = "| what | django_dlq | beside it | ratio | goal | |\n| --- | --- | --- | --- | --- | --- |"
+RIVALS_HEAD = (
+    "| outbox | distinct keys | one hot key | 5 ms to the broker | order of a key | configuration |\n"
+    "| --- | --- | --- | --- | --- | --- |"
+)
 
-`make bench` measures on your machine, `make bench NAME=relay` one part of it. This page is what
-`.venv/bin/python -m benchmarks --write-docs` wrote.
-
-Each figure stands beside a loop written by hand (psycopg and confluent-kafka, the same tables and the same durability,
-without lease, fence, history, order by priority, delays, expiry and dead letters). Both took turns in the same run, so
-the ratio holds where absolute figures change with the machine. A figure is the median of the rounds, with the lowest
-and the highest in brackets. For milliseconds a low ratio is good, for messages per second a high one. A load average
-above the number of cores says that the machine did other work too: believe the ratio then, and not the figure.
-
-Bodies are JSON of about 250 bytes and keys are distinct. The mock Kafka keeps nothing on disk and runs in a process of
-its own; the real one is Apache Kafka on the same machine. Both relays send batches of 500. A consumer's figure is bound
-by the database's disk: each message is a transaction of its own, on both sides.
-"""
+Saved = Mapping[str, Any]
 
 
-def save(part: str, machine: Mapping[str, str], comparisons: Sequence[Comparison]) -> None:
-    """Put one part's figures into results.json, beside what other parts have there."""
-    results = _saved() | {part: {"machine": machine, "figures": [figure.as_dict() for figure in comparisons]}}
-    RESULTS.write_text(json.dumps(results, indent=2, default=list) + "\n")
+def save(scenario: str, machine: Mapping[str, str], result: Result) -> None:
+    """Put one scenario's figures into results.json, beside what others have there."""
+    figures = [figure.as_dict() for figure in result.figures]
+    results = dict(saved()) | {scenario: {"machine": machine, "figures": figures, **result.series}}
+    text = json.dumps(_rounded(results), indent=1, default=asdict)
+    RESULTS.write_text(text + "\n", encoding="utf-8")
 
 
-def write_page() -> None:
-    """Write results.json into the manual."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text("\n".join([INTRODUCTION, *(_section(part, result) for part, result in _saved().items())]))
+def saved() -> Saved:
+    """Return what results.json has."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return results
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
-    """Return a table in Markdown."""
-    return "\n".join([HEAD, *(_row(figure.as_dict()) for figure in comparisons)])
-
-
-def summary(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return one line for each part that was measured, the figures that people ask for first."""
-    found = {figure.name: figure for figure in comparisons}
-    lines = []
-    if "publish" in found:
-        one, many = found["publish"], found["publish_many"]
-        lines.append(
-            f"publish: +{median(one.ours):.2f} ms per publish, {median(many.ours):.0f} ms per 1,000 "
-            f"(raw {median(one.raw):.2f} ms, {median(many.raw):.0f} ms)"
+def tables(result: Saved) -> str:
+    """Return one scenario's tables in Markdown."""
+    found = []
+    if result["figures"]:
+        found.append("\n".join([HEAD, *map(_row, result["figures"])]))
+    if rows := result.get("rivals"):
+        found.append("\n".join([RIVALS_HEAD, *map(_rival, rows)]))
+    if counted := result.get("statements"):
+        found.append(
+            f"For 1,000 messages the relay says {counted['statements']:.1f} statements to the database, "
+            f"in {counted['round trips']:.1f} round trips."
         )
-    for part, mode in (("relay", ""), ("consumer", " single")):
-        if figure := found.get(f"{part}, mock"):
-            lines.append(f"{part}: {median(figure.ours):,.0f} msg/s{mode}, {figure.ratio:.2f} x raw loop")
-    return lines
+    return "\n\n".join(found)
 
 
-def _section(part: str, result: Mapping[str, Any]) -> str:
-    rows = [_row(figure) for figure in result["figures"]]
-    machine = "; ".join(f"{name} {value}" for name, value in result["machine"].items())
-    return "\n".join([f"## {part}\n", HEAD, *rows, f"\nMeasured on: {machine}.\n"])
+def summary(parts: Iterable[str], results: Saved) -> list[str]:
+    """Return one line for each part, the figures that people ask for first."""
+    lines = {"publish": _publish, "relay": _relay, "consumer": _consumer}
+    # The relay's is the last, for it is the one that is looked for.
+    return [line for part in sorted(parts, key="relay".__eq__) for line in lines[part](results)]
 
 
-def _row(figure: Mapping[str, Any]) -> str:
-    cells = [figure["name"], *(_spread(figure[side], figure["unit"]) for side in ("ours", "raw"))]
-    return f"| {' | '.join(cells)} | {figure['ratio']:.2f} | {figure['note']} |"
+def _publish(results: Saved) -> list[str]:
+    one, many = results.get("publish", {"figures": [None, None]})["figures"]
+    if one is None:
+        return []
+    return [
+        f"publish: +{median(one['ours']):.2f} ms per publish, {median(many['ours']):.0f} ms per 1,000 "
+        f"(by hand {median(one['other']):.2f} ms, {median(many['other']):.0f} ms)"
+    ]
+
+
+def _consumer(results: Saved) -> list[str]:
+    figures = results.get("consumer", {"figures": []})["figures"]
+    return [f"consumer: {median(one['ours']):,.0f} msg/s, {one['ratio']:.2f} x raw loop" for one in figures[:1]]
+
+
+def _relay(results: Saved) -> list[str]:
+    if "distinct-keys" not in results:
+        return []
+    default = results["distinct-keys"]["figures"][0]
+    peer = best_django_peer(results.get("rivals", {}).get("rivals", []))
+    beside = f", {peer:.1f} x best django peer" if peer else ""
+    return [f"relay: {median(default['ours']):,.0f} msg/s, {default['ratio']:.2f} x raw loop{beside}"]
+
+
+def best_django_peer(rows: Sequence[Saved]) -> float | None:
+    """Return our rate with distinct keys as a multiple of the best other Django app's, of the same rounds."""
+    rates = {row["name"]: median(row["distinct"]) for row in rows if row["django"] and row.get("distinct")}
+    ours = rates.pop("django_dlq", None)
+    return ours / max(rates.values()) if ours and rates else None
+
+
+def _row(figure: Saved) -> str:
+    other = f"{_spread(figure['other'], figure['unit'])}, {figure['against']}" if figure["other"] else ""
+    ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
+    cells = [figure["name"], _spread(figure["ours"], figure["unit"]), other, ratio, figure["goal"], figure["note"]]
+    return f"| {' | '.join(cells)} |"
+
+
+def _rival(row: Saved) -> str:
+    cells = [_turn(row, turn) for turn in ("distinct", "hot", "slow")]
+    return f"| {' | '.join([row['name'] + ' ' + row['version'], *cells, row['order'], row['configuration']])} |"
+
+
+def _turn(row: Saved, turn: str) -> str:
+    if turn in row["failed"]:
+        return f"failed: {row['failed'][turn]}".replace("|", "/")
+    return _spread(row[turn], "msg/s") if turn in row else "as distinct"
 
 
 def _spread(values: Sequence[float], unit: str) -> str:
-    digits = 0 if unit == "msg/s" else 2
+    digits = 0 if unit in ("messages", "rows", "MB") or median(values) >= 1000 else 2
     middle, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
-    return f"{middle} {unit} ({low} to {high})"
+    return f"{middle} {unit} ({low} to {high})" if len(values) > 1 else f"{middle} {unit}"
 
 
-def _saved() -> dict[str, Any]:
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return results
+def _rounded(value: Any) -> Any:
+    """Return figures with as many digits as mean something."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,55 @@
+"""Somebody else has a transaction open, so that PostgreSQL can remove nothing that is deleted meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import psycopg
+
+from benchmarks import database, kafka
+from benchmarks.measure import Comparison, Result, in_turns
+from benchmarks.processes import OURS, RAW
+from benchmarks.relay import drain, fill
+
+NAME = f"{database.NAME}_held"
+ROWS = 1_000_000
+MESSAGES = 150_000
+
+
+def held(rounds: int) -> Result:
+    """Send with and without such a transaction, in turn, and never leave fewer than a million rows."""
+    acts = [(OURS, nullcontext), (OURS, open_transaction), (RAW, open_transaction)]
+    database.create(NAME)
+    try:
+        with kafka.mock() as cluster:
+
+            def rate(place: int) -> float:
+                side, meanwhile = acts[place]
+                database.settle(NAME)
+                return drain.window(side, cluster, NAME, MESSAGES, meanwhile=meanwhile).rate
+
+            # A side may have sent a little more than was measured when it is stopped.
+            fill.fill(cluster.topic(), ROWS + rounds * len(acts) * (MESSAGES + 4 * drain.WARM_UP), name=NAME)
+            alone, beside, by_hand = in_turns(rounds, [partial(rate, place) for place in range(len(acts))])
+    finally:
+        database.drop(NAME)
+    name = f"a transaction held open, {ROWS:,} rows"
+    return Result(
+        figures=[
+            Comparison(name=name, unit="msg/s", ours=beside, other=alone, against="none held open", goal="0.9 x"),
+            Comparison(name=f"{name}, beside the raw loop", unit="msg/s", ours=beside, other=by_hand),
+        ]
+    )
+
+
+@contextmanager
+def open_transaction() -> Iterator[None]:
+    """Hold a snapshot from now on, as a report or a forgotten session does."""
+    with database.by_hand(NAME) as connection:
+        connection.autocommit = False
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.execute("SELECT pg_current_xact_id()")
+        try:
+            yield
+        finally:
+            connection.rollback()

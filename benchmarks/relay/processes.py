@@ -1,0 +1,97 @@
+"""Four relays that share the lanes, and lanes that move while messages are sent."""
+
+import time
+from contextlib import ExitStack
+
+from benchmarks import database, kafka
+from benchmarks.kafka import Cluster
+from benchmarks.measure import Comparison, Result, in_turns
+from benchmarks.processes import OURS, Running, running
+from benchmarks.raw import Connection
+from benchmarks.relay import drain, fill
+from django_dlq.message import LANES
+
+PROCESSES = 4
+MESSAGES = 100_000
+SHARES = "SELECT count(*) FROM django_dlq_relaylane WHERE leased_until > now() GROUP BY owner"
+LEFT = "SELECT count(*) FROM django_dlq_outboxmessage"
+
+
+def processes(rounds: int) -> Result:
+    """Compare four with one; then let some come and one go on the way."""
+    with kafka.mock() as cluster:
+        one, four = in_turns(rounds, [lambda: _rate(cluster, 1), lambda: _rate(cluster, PROCESSES)])
+        moved = [_sent_twice(cluster) for _ in range(rounds)]
+    share = f"{PROCESSES} relay processes"
+    return Result(
+        figures=[
+            Comparison(
+                name=share,
+                unit="msg/s",
+                ours=four,
+                other=one,
+                against="1 process",
+                goal="1.0 x",
+                note="nothing was sent twice",
+            ),
+            Comparison(
+                name="sent twice while lanes move",
+                unit="messages",
+                ours=moved,
+                goal="0",
+                note=f"of {MESSAGES:,}, while 2 relays become {PROCESSES} and 1 of them leaves",
+            ),
+        ]
+    )
+
+
+def _rate(cluster: Cluster, count: int) -> float:
+    """Fill the outbox at once, in front of relays that are ready."""
+    topic = cluster.topic()
+    database.empty()
+    with database.by_hand() as observer, ExitStack() as stack:
+        relays = [stack.enter_context(running(OURS, cluster.bootstrap, database.NAME)) for _ in range(count)]
+        _share(observer, relays)
+        fill.fill(topic, drain.WARM_UP)
+        drain.wait(relays[0], lambda: drain.is_empty(observer))
+        fill.fill(topic, MESSAGES)
+        began = time.perf_counter()
+        drain.wait(relays[0], lambda: drain.is_empty(observer))
+        taken = time.perf_counter() - began
+    if more := cluster.count(topic) - MESSAGES - drain.WARM_UP:
+        raise drain.WrongCount(f"{more:+,} messages in the topic, of {MESSAGES:,}")
+    return MESSAGES / taken
+
+
+def _sent_twice(cluster: Cluster) -> float:
+    """Return how many messages more are in the topic than were written."""
+    topic = cluster.topic()
+    database.empty()
+    with database.by_hand() as observer, ExitStack() as stack:
+        relays = [stack.enter_context(running(OURS, cluster.bootstrap, database.NAME)) for _ in range(PROCESSES // 2)]
+        _share(observer, relays)
+        fill.fill(topic, MESSAGES)
+        relays += [stack.enter_context(running(OURS, cluster.bootstrap, database.NAME)) for _ in range(PROCESSES // 2)]
+        _wait_for(observer, relays, MESSAGES // 2)
+        relays[-1].stop()
+        drain.wait(relays[0], lambda: drain.is_empty(observer))
+    return float(cluster.count(topic) - MESSAGES)
+
+
+def _share(observer: Connection, relays: list[Running]) -> None:
+    """Wait until all have their share of the lanes."""
+    least = LANES // len(relays)
+
+    def shared() -> bool:
+        shares = [count for (count,) in observer.execute(SHARES).fetchall()]
+        return len(shares) == len(relays) and min(shares) >= least
+
+    drain.wait(relays[0], shared, patience=60)
+
+
+def _wait_for(observer: Connection, relays: list[Running], left: int) -> None:
+    def few() -> bool:
+        row = observer.execute(LEFT).fetchone()
+        return row is not None and row[0] <= left
+
+    drain.wait(relays[0], few)
