@@ -5,6 +5,11 @@
 An act is what the world outside the process can notice: a statement that writes to a table of ours, a commit, a record
 that Kafka gets, one taken from it, offsets committed. Between two acts nobody can see anything happen, so dying before
 each act in turn is dying at every step. Its standard error names the acts; the last one is the one that did not happen.
+
+    python -m tests.scenarios.dying "DELETE outboxmessage" dlq_relay
+
+stops the process before the first act of that name, as SIGSTOP does or a machine that is frozen, and it goes on as if
+nothing had been when somebody continues it.
 """
 
 import os
@@ -17,17 +22,18 @@ from typing import Any
 import confluent_kafka
 import django
 from django.core.management import call_command
-from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE)\b.*?(?:django_dlq|test_shop)_(\w+)", re.DOTALL)
 
 
 class Fate:
-    """Count the acts of this process, and end it before the one that is fated to be the last."""
+    """Count the acts of this process, and end it before the one that is fated to be the last, or freeze it."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int = 0, *, freezes_before: str = "") -> None:
         self.left = number
+        self.freezes_before = freezes_before
 
     def act(self, name: str, last_words: Callable[[], object] = lambda: None) -> None:
         """Note an act that is about to happen, or die."""
@@ -36,6 +42,9 @@ class Fate:
         if self.left == 0:
             last_words()
             os.kill(os.getpid(), signal.SIGKILL)
+        if name == self.freezes_before:
+            self.freezes_before = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def watch_database(self) -> None:
         """Make acts of statements and commits."""
@@ -46,7 +55,12 @@ class Fate:
                 self.act(" ".join(found.groups()))
             return execute(sql, *arguments)
 
-        connection.execute_wrappers.append(execute)
+        def watch(connection: BaseDatabaseWrapper, **_: Any) -> None:
+            if execute not in connection.execute_wrappers:
+                connection.execute_wrappers.append(execute)
+
+        # Each thread has a connection of its own.
+        connection_created.connect(watch, weak=False)
         commit = BaseDatabaseWrapper._commit
 
         def committing(wrapper: BaseDatabaseWrapper) -> None:
@@ -83,9 +97,9 @@ class Fate:
         confluent_kafka.Producer, confluent_kafka.Consumer = Producer, Consumer
 
 
-def main(number: str, *command: str) -> None:
+def main(when: str, *command: str) -> None:
     """Run the command until its act, or to its end."""
-    fate = Fate(int(number))
+    fate = Fate(int(when)) if when.isdigit() else Fate(freezes_before=when)
     fate.watch_kafka()
     django.setup()
     fate.watch_database()

@@ -52,6 +52,24 @@ class Actor:
         self.process.terminate()
         self.process.wait(SECONDS)
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it was stopped as by SIGSTOP, and not continued."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
+    def freeze(self) -> None:
+        """Stop it where it is, as SIGSTOP does, or a machine that hangs."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, as if nothing had been."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def has_said(self, words: str) -> bool:
+        """Tell whether its output has these words."""
+        return words in self.log.read_text()
+
     def kill(self) -> None:
         """End it, unless it has ended."""
         self.process.kill()
@@ -80,19 +98,23 @@ class Stage:
             actor.kill()
         self._consumer.close()
 
-    def start(self, *command: str) -> Actor:
-        """Start a module with these arguments."""
+    def start(self, *command: str, **variables: str) -> Actor:
+        """Start a module with these arguments, and these variables in its environment."""
         log = self.directory / f"{len(self.actors)}.log"
-        self.actors.append(actor := Actor(command, environment=self._environment(), log=log))
+        self.actors.append(actor := Actor(command, environment=self._environment() | variables, log=log))
         return actor
 
-    def manage(self, *command: str) -> Actor:
+    def manage(self, *command: str, **variables: str) -> Actor:
         """Start a management command."""
-        return self.start("django", *command)
+        return self.start("django", *command, **variables)
 
     def manage_until_act(self, number: int, *command: str) -> Actor:
         """Start a management command that is killed before its N-th act, as dying.py explains."""
         return self.start("tests.scenarios.dying", str(number), *command)
+
+    def manage_until_frozen(self, act: str, *command: str) -> Actor:
+        """Start a management command that stops before the first act of this name, until somebody continues it."""
+        return self.start("tests.scenarios.dying", act, *command)
 
     @contextmanager
     def running(self, *commands: str) -> Iterator[None]:
@@ -150,7 +172,8 @@ class Stage:
         return {partition: limit[1] for partition, limit in limits.items() if limit}
 
     def _environment(self) -> dict[str, str]:
-        database = {name: connection.settings_dict[name] for name in ("NAME", "USER", "HOST", "PORT")}
+        given = ("NAME", "USER", "HOST", "PORT", "DISABLE_SERVER_SIDE_CURSORS")
+        database = {name: connection.settings_dict[name] for name in given if name in connection.settings_dict}
         return os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.scenarios.settings",
             "SCENARIO_DATABASE": json.dumps(database),
