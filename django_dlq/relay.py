@@ -54,12 +54,14 @@ class Completion:
 class Relay:
     """One relay, with the lanes that it has.
 
-    pipelined: whether to read and complete in threads of their own; not on SQLite, where writers wait for each other.
+    pipelined: whether to read and complete in threads of their own; not on SQLite, where writers wait for each other, nor
+    inside a transaction, as in tests, of which other connections see nothing.
     """
 
     def __init__(self, *, pipelined: bool = False) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        threads = pipelined and connections[OutboxMessage.objects.db].vendor != "sqlite"
+        connection = connections[OutboxMessage.objects.db]
+        threads = pipelined and connection.vendor != "sqlite" and not connection.in_atomic_block
         self._reading: Stage = Beside("dlq-read") if threads else Inline()
         self._completing: Stage = Beside("dlq-complete") if threads else Inline()
         self._reads_ahead = threads

@@ -423,7 +423,7 @@ class TestLanes:
 
 class TestReading:
     def test_a_message_that_commits_late_under_an_earlier_id_is_sent(self, relay, broker, beat):
-        late = outbox.publish("orders", "late")
+        late = OutboxMessage.objects.get(pk=outbox.publish("orders", "late").pk)
         OutboxMessage.objects.filter(pk=late.pk).delete()
         outbox.publish_many([Message("orders", str(n)) for n in range(3)])
         relay.run_once()
