@@ -18,6 +18,7 @@ LATE = 5.0
 """Seconds for which the place that was reached is still looked at all the time."""
 
 SWEEP_EVERY, FULL_PASS_EVERY = 0.005, 10.0
+QUICK = 0.1
 SHARE = 50
 """A pass that took a second is not made again for so many seconds."""
 
@@ -135,7 +136,7 @@ class Reader:
             return _without(rows, urgent), []
         elders = reading.elders(urgent)
         took = time.monotonic() - began
-        self._next_elders = began + took * SHARE if took > SWEEP_EVERY else 0.0
+        self._next_elders = began + took * SHARE if took > QUICK else 0.0
         waiting: list[Outgoing] = []
         if len(elders) >= reading.size:
             # Perhaps there are more, so what these precede has to wait.
