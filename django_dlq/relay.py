@@ -54,8 +54,8 @@ class Completion:
 class Relay:
     """One relay, with the lanes that it has.
 
-    pipelined: whether to read and complete in threads of their own; not on SQLite, where writers wait for each other, nor
-    inside a transaction, as in tests, of which other connections see nothing.
+    pipelined: whether to read and complete in threads of their own; not on SQLite, where writers wait for each other,
+    nor inside a transaction, as in tests, of which other connections see nothing.
     """
 
     def __init__(self, *, pipelined: bool = False) -> None:
