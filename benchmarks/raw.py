@@ -32,14 +32,14 @@ CLAIM = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id
 def publish(connection: Connection, topic: str, key: str, body: dict[str, Any]) -> None:
     """Write one message to the outbox."""
     message_id = str(uuid.uuid4())
-    connection.execute(PUBLISH, (message_id, message_id, topic, key, json.dumps(body).encode(), _lane(key)))
+    connection.execute(PUBLISH, (message_id, message_id, topic, key, _json(body), _lane(key)))
 
 
 def publish_many(connection: Connection, topic: str, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Write many messages to the outbox with one statement."""
     ids = [str(uuid.uuid4()) for _ in messages]
     keys = [key for key, _ in messages]
-    bodies = [json.dumps(body).encode() for _, body in messages]
+    bodies = [_json(body) for _, body in messages]
     connection.execute(PUBLISH_MANY, (ids, [topic] * len(ids), keys, bodies, [_lane(key) for key in keys]))
 
 
@@ -80,3 +80,7 @@ def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: s
 
 def _lane(key: str) -> int:
     return crc32(key.encode()) % 64
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()

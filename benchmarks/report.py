@@ -101,7 +101,7 @@ def _rival(row: Saved) -> str:
 def _turn(row: Saved, turn: str) -> str:
     if turn in row["failed"]:
         return f"failed: {row['failed'][turn]}".replace("|", "/")
-    return _spread(row[turn], "msg/s") if turn in row else "as distinct"
+    return _spread(row[turn], "msg/s") if turn in row else "no order to keep"
 
 
 def _spread(values: Sequence[float], unit: str) -> str:

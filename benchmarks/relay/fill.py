@@ -42,6 +42,6 @@ def copy(connection: Connection, topic: str, messages: int, *, key: Key = distin
 def _lines(topic: str, numbers: range, key: Key) -> Iterator[str]:
     for number in numbers:
         identity, name = uuid.uuid4(), key(number)
-        content = json.dumps(body(number)).encode().hex()
+        content = json.dumps(body(number), separators=(",", ":")).encode().hex()
         lane = lane_of(name.encode())
         yield f"{identity}\t{identity}\t{topic}\t{name}\t\t[]\t\\\\x{content}\tdefault\t{lane}\t0\t\n"

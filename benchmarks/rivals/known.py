@@ -28,7 +28,7 @@ RIVALS = (
         configuration="one worker, batches of 100, its own Kafka destination, which flushes each message",
         order="per key",
         python="3.12",
-        hot_messages=500,
+        hot_messages=1000,
     ),
     Rival(
         name="django-celery-outbox",
