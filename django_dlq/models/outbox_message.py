@@ -64,16 +64,21 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
             row.choose_lane()
         if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):
             for start in range(0, len(rows), ROWS_PER_INSERT):
-                part = rows[start : start + ROWS_PER_INSERT]
-                ids = postgresql.insert(self.model, part, using=using, without=COMPUTED)
-                for row, pk in zip(part, ids, strict=True):
-                    row.pk, row._state.adding, row._state.db = pk, False, using
-        elif len(rows) == 1:
+                self._add_part(rows[start : start + ROWS_PER_INSERT])
+            return
+        if len(rows) == 1:
             rows[0].save(using=using, force_insert=True)
         else:
             self.using(using).bulk_create(rows, batch_size=ROWS_PER_INSERT)
         for row in rows:
             row.forget_expressions()
+
+    def _add_part(self, rows: Sequence["OutboxMessage"]) -> None:
+        using = self.db
+        ids = postgresql.insert(self.model, rows, using=using, without=COMPUTED)
+        for row, pk in zip(rows, ids, strict=True):
+            row.pk, row._state.adding, row._state.db = pk, False, using
+            row.__dict__.pop("created_at", None)
 
     def due(self) -> Self:
         """Messages whose time has come, by the database's clock."""

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 from django.apps import apps
 from django.db import connections, models
 
-from django_dlq.header_json import pack
 from django_dlq.models.fields import HeadersField
-from django_dlq.models.postgresql_copy import can_copy, copy
+from django_dlq.models.postgresql_copy import can_copy, copied, copy
 
 Field: TypeAlias = "models.Field[Any, Any]"  # not subscriptable at run time
 Model: TypeAlias = type[models.Model]
@@ -43,7 +42,8 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
     fields = _fields(model, without)
     with connections[using].cursor() as cursor:
         if can_copy(cursor, len(rows)):
-            return copy(cursor, model, [(field, _objects(field, rows)) for field in fields], using=using)
+            columns = [(field, copied(field, list(map(attrgetter(field.attname), rows)))) for field in fields]
+            return copy(cursor, model, columns, using=using)
         values = [_values(field, rows) for field in fields]
         if len(rows) == 1:
             parameters = [value for (value,) in values]
@@ -148,8 +148,3 @@ def _values(field: Field, rows: Sequence[models.Model]) -> list[Any]:
     if isinstance(field, HeadersField):
         return [field.value_to_string(row) for row in rows]
     return list(map(attrgetter(field.attname), rows))
-
-
-def _objects(field: Field, rows: Sequence[models.Model]) -> list[Any]:
-    values = list(map(attrgetter(field.attname), rows))
-    return [pack(value) for value in values] if isinstance(field, HeadersField) else values

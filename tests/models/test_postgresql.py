@@ -26,22 +26,23 @@ def messages() -> list[outbox.Message]:
     ]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, 3, 60])
 def test_rows_are_read_as_they_were_written(count: int) -> None:
     with transaction.atomic():
-        written = outbox.publish_many(messages()[:count])
+        written = outbox.publish_many((messages() * 20)[:count])
     read = OutboxMessage.objects.order_by("id")
     assert [(row.pk, columns(row)) for row in read] == [(row.pk, columns(row)) for row in written]
 
 
-def test_several_rows_without_a_body_or_a_key_stay_without() -> None:
+@pytest.mark.parametrize("times", [1, 20])
+def test_several_rows_without_a_body_or_a_key_stay_without(times: int) -> None:
     rows = [
         OutboxMessage(topic="t", message_id=f"m-{n}", message_key="k", raw_key=raw)
-        for n, raw in enumerate([None, b"\xff"])
+        for n, raw in enumerate([None, b"\xff"] * times)
     ]
     OutboxMessage.objects.add(rows)
     read = OutboxMessage.objects.order_by("id")
-    assert [(row.body_bytes, row.key_bytes) for row in read] == [(None, None), (None, b"\xff")]
+    assert [(row.body_bytes, row.key_bytes) for row in read] == [(None, None), (None, b"\xff")] * times
 
 
 def test_a_row_that_was_added_tells_what_the_database_computed() -> None:
