@@ -3,7 +3,7 @@
 Let the worker import this module (`app.conf.imports = ["django_dlq.celery_tasks"]`) and run `manage.py dlq_schedule`.
 
 Each task works until nothing is left, or for SECONDS, and beat starts the next one. Runs that overlap do no harm: of
-two relays one has the lease and the other ends at once, consumers of a group share its partitions, a letter that one
+two relays each sends its share of the lanes, consumers of a group share its partitions, a letter that one
 retry has in hand another passes over, and of two that prune one finds nothing. A task that is killed or lost loses no
 message, as when any other process of this app dies. So tasks are not acknowledged late: the next one comes anyway, and
 does the same work.
