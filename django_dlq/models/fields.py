@@ -52,7 +52,8 @@ class HeadersField(models.JSONField):
 
     def value_to_string(self, obj: models.Model) -> str:
         """Return the JSON that serializers write."""
-        return json.dumps(pack(self.value_from_object(obj)))
+        headers = self.value_from_object(obj)
+        return json.dumps(pack(headers)) if headers else "[]"
 
     def to_python(self, value: Any) -> Headers:
         """Return pairs from what `value_to_string` wrote."""
@@ -63,6 +64,10 @@ class HeadersField(models.JSONField):
 def _by_bytes(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
     if connection.vendor == "mysql":
         parameters["collation"] = BINARY_COLLATIONS[getattr(connection, "mysql_is_mariadb", False)]
+    elif connection.vendor == "postgresql":
+        # Equal is equal there anyway; but what is ordered by bytes is compared faster, does not change with the
+        # system's library, and lets an index find all texts that begin with one.
+        parameters["collation"] = "C"
     return parameters
 
 

@@ -44,11 +44,10 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
         if can_copy(cursor, len(rows)):
             columns = [(field, copied(field, list(map(attrgetter(field.attname), rows)))) for field in fields]
             return copy(cursor, model, columns, using=using)
-        values = [_values(field, rows) for field in fields]
         if len(rows) == 1:
-            parameters = [value for (value,) in values]
+            parameters = [_value(field, rows[0]) for field in fields]
         else:
-            parameters = [_column(field, column) for field, column in zip(fields, values, strict=True)]
+            parameters = [_column(field, rows) for field in fields]
         cursor.execute(_insert(model, using, without, len(rows) > 1), parameters)
         return [key for (key,) in cursor.fetchall()]
 
@@ -128,10 +127,15 @@ def _fields(model: Model, without: frozenset[str]) -> list[Field]:
     return [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in without]
 
 
-def _column(field: Field, values: list[Any]) -> object:
+def _column(field: Field, rows: Sequence[models.Model]) -> object:
+    values = [_value(field, row) for row in rows]
     if isinstance(field, models.BinaryField):
         return _array(None if value is None else f'"\\\\x{bytes(value).hex()}"' for value in values)
     return values
+
+
+def _value(field: Field, row: models.Model) -> Any:
+    return field.value_to_string(row) if isinstance(field, HeadersField) else getattr(row, field.attname)
 
 
 def _array(items: Iterable[int | str | None]) -> str:
@@ -142,9 +146,3 @@ def _array(items: Iterable[int | str | None]) -> str:
 def _type(field: Field, using: str) -> str:
     # Without its length: a cast to varchar(5) would cut silently what the column itself refuses.
     return (field.db_type(connections[using]) or "").partition("(")[0]
-
-
-def _values(field: Field, rows: Sequence[models.Model]) -> list[Any]:
-    if isinstance(field, HeadersField):
-        return [field.value_to_string(row) for row in rows]
-    return list(map(attrgetter(field.attname), rows))

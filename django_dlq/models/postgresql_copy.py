@@ -18,7 +18,7 @@ Field: TypeAlias = "models.Field[Any, Any]"
 
 NO_HEADERS = b"\x01[]"
 
-FEWEST = 30
+FEWEST = 5
 """Fewer rows are there sooner with one INSERT: COPY takes two journeys to the server more."""
 
 

@@ -54,7 +54,7 @@ def test_the_collation_compares_bytes_where_the_default_does_not():
     field = DeadLetter._meta.get_field("topic")
 
     collation = field.db_parameters(connection).get("collation")
-    assert collation == ("utf8mb4_nopad_bin" if connection.vendor == "mysql" else None)
+    assert collation == {"mysql": "utf8mb4_nopad_bin", "postgresql": "C"}.get(connection.vendor)
 
 
 @pytest.mark.once
