@@ -29,8 +29,8 @@ ifeq ($(DO),up)
 	@$(MAKE) --no-print-directory .venv/mysql
 endif
 
-bench: .venv/bench  ## the benchmarks; NAME=... for one, FULL=1 for those that take long too
-	$(BIN)/python -m benchmarks $(NAME) $(if $(FULL),--full)
+bench: .venv/bench  ## the benchmarks; NAME=... for one, FULL=1 for those that take long too, ROUNDS=5
+	$(BIN)/python -m benchmarks $(NAME) $(if $(FULL),--full) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 docs: .venv/docs  ## the manual, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
