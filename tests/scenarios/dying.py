@@ -12,10 +12,10 @@ stops the process before the first act of that name, as SIGSTOP does or a machin
 nothing had been when somebody continues it.
 """
 
-import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -41,10 +41,10 @@ class Fate:
         self.left -= 1
         if self.left == 0:
             last_words()
-            os.kill(os.getpid(), signal.SIGKILL)
+            end(signal.SIGKILL)
         if name == self.freezes_before:
             self.freezes_before = ""
-            os.kill(os.getpid(), signal.SIGSTOP)
+            end(signal.SIGSTOP)
 
     def watch_database(self) -> None:
         """Make acts of statements and commits."""
@@ -95,6 +95,11 @@ class Fate:
                 super().close()
 
         confluent_kafka.Producer, confluent_kafka.Consumer = Producer, Consumer
+
+
+def end(number: signal.Signals) -> None:
+    """Send a signal that hits this very thread before it can do anything else; and with it the whole process."""
+    signal.pthread_kill(threading.get_ident(), number)
 
 
 def main(when: str, *command: str) -> None:

@@ -1,5 +1,6 @@
 """Who has which lanes, as the table says while it happens."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +30,9 @@ def shares(*actors: Actor) -> list[int]:
 
 
 def are_shared(*actors: Actor) -> bool:
-    """Tell whether these processes have all lanes, each as many as the others or one less."""
+    """Tell whether these processes have all lanes, and none of them more than its part, rounded up."""
     found = shares(*actors)
-    return sum(found) == LANES and max(found) - min(found) <= 1
+    return sum(found) == LANES and max(found) <= math.ceil(LANES / len(actors))
 
 
 class Watch:

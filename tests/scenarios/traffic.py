@@ -86,7 +86,7 @@ class Traffic:
         wrong = {key: ids for key, ids in self.published.items() if arrived[key] != ids}
         assert not wrong, {key: first_difference(ids, arrived[key]) for key, ids in wrong.items()}
         history = PublishedMessage.objects.filter(topic=self.stage.topic).values_list("message_id", flat=True)
-        assert Counter(history) == Counter(self.bodies)
+        assert Counter(history) == Counter(list(self.bodies))
         return Tally(len(arrivals), len(arrivals) - len(first))
 
 

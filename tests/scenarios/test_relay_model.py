@@ -1,0 +1,293 @@
+"""Anything may happen to relays, in any order; the promises of model.py hold all the time."""
+
+import itertools
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.test import override_settings
+from hypothesis import HealthCheck, Phase, settings, strategies
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from django_dlq import deadletters, outbox, switches
+from django_dlq.brokers import brokers
+from django_dlq.conf import conf
+from django_dlq.models import DeadLetter, OutboxMessage, Pause, RelayLane
+from django_dlq.relay import Relay
+from tests.scenarios.model import BROKER, HOLDING, TOPICS, Answer, Clock, Crash, Failing, Known, Promises, ages
+
+EXAMPLES = int(os.environ.get("DLQ_MODEL_EXAMPLES", "0"))
+"""How many stories to try, other ones each time; without it, a few and always the same."""
+
+NEVER = float("inf")
+TICK = 0.01
+"""Seconds from one batch to the next."""
+
+places = strategies.integers(0, 2)
+topics = strategies.sampled_from(TOPICS)
+keys = strategies.sampled_from(["a", "b", "c"])
+answers = strategies.lists(strategies.sampled_from(Answer), max_size=5)
+
+
+class Relays(RuleBasedStateMachine):
+    """Up to three relays on one outbox, and everything that may happen to them."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with an empty outbox, in a transaction that the end rolls back."""
+        self.patches = pytest.MonkeyPatch()
+        self.example = transaction.atomic()
+        self.example.__enter__()
+        self.clock = Clock()
+        self.clock.install(self.patches)
+        # Always the same, and so are the lanes of messages without a key.
+        numbers = itertools.count(1)
+        self.patches.setattr(outbox, "new_message_id", lambda: f"message-{next(numbers)}")
+        self.promises = Promises(self.clock)
+        self.broker: Any = brokers["default"]
+        self.broker.promises, self.broker.depth = self.promises, len(connection.savepoint_ids)
+        self.broker.reset()
+        self.relays: list[Relay | None] = [None, None, None]
+        self.drawn: list[tuple[OutboxMessage, Known]] = []
+
+    # What applications do
+
+    @rule(
+        topic=topics,
+        key=strategies.none() | keys,
+        number=strategies.integers(1, 3),
+        priority=strategies.sampled_from([0, 0, 0, 5]),
+        delay=strategies.sampled_from([None, None, None, 2.0, 40.0]),
+        expires_in=strategies.sampled_from([None, None, None, 20.0]),
+        fails=strategies.sampled_from([False, False, False, True]),
+    )
+    def publish(
+        self,
+        *,
+        topic: str,
+        key: str | None,
+        number: int,
+        priority: int,
+        delay: float | None,
+        expires_in: float | None,
+        fails: bool,
+    ) -> None:
+        """Publish in one transaction, which fails sometimes."""
+        began = self.clock.now()
+        options = {"priority": priority, "delay": ages(delay), "expires_in": ages(expires_in)}
+        with transaction.atomic():
+            rows = [outbox.publish(topic, "body", key=key, **options) for _ in range(number)]
+            transaction.set_rollback(fails)
+        known = Known(
+            thread=None if key is None else (topic, key),
+            is_ordered=delay is None,
+            not_before=began + (delay or 0),
+            not_after=NEVER if expires_in is None else self.clock.now() + expires_in,
+        )
+        for row in () if fails else rows:
+            self.promises.commit(row, known)
+
+    @rule(topic=topics)
+    def draw_an_id_early(self, topic: str) -> None:
+        """Let a transaction draw an id that it commits later, by deleting its row for the time being."""
+        began = self.clock.now()
+        with transaction.atomic():
+            row = outbox.publish(topic, "body", key=f"late-{len(self.promises.committed)}-{len(self.drawn)}")
+        OutboxMessage.objects.filter(pk=row.pk).delete()
+        self.drawn.append((row, Known(thread=None, is_ordered=False, not_before=began, not_after=NEVER)))
+
+    @precondition(lambda self: self.drawn)
+    @rule()
+    def commit_late(self) -> None:
+        """Commit what drew its id early."""
+        row, known = self.drawn.pop(0)
+        row.save(force_insert=True)
+        self.promises.commit(row, known)
+
+    # What relays do
+
+    @rule(place=places, answers=answers)
+    def step(self, place: int, answers: list[Answer]) -> None:
+        """Let a relay do one batch, with a broker in whatever state."""
+        self.broker.answers = answers
+        self.run(place)
+
+    @rule(place=places)
+    def leave(self, place: int) -> None:
+        """Stop a relay in good order."""
+        if relay := self.relays[place]:
+            relay.close()
+        self.relays[place] = None
+
+    @rule(place=places, sent=strategies.booleans())
+    def crash_at_the_broker(self, place: int, sent: bool) -> None:
+        """Kill a relay before the broker has its batch, or before the answer comes."""
+
+        def die() -> None:
+            raise Crash
+
+        setattr(self.broker, "after" if sent else "before", die)
+        with suppress(Crash):
+            self.run(place)
+        self.relays[place] = None
+
+    @rule(place=places, number=strategies.integers(1, 8), after=strategies.booleans())
+    def crash_at_the_database(self, place: int, number: int, after: bool) -> None:
+        """Kill a relay before or after a statement."""
+        with suppress(Crash):
+            self.run_failing(place, Failing(number, Crash(), after=after))
+        self.relays[place] = None
+
+    @rule(place=places, number=strategies.integers(1, 8), after=strategies.booleans())
+    def lose_the_database(self, place: int, number: int, after: bool) -> None:
+        """Let a statement fail, so that nobody knows whether it was done; the relay goes on."""
+        with suppress(OperationalError):
+            self.run_failing(place, Failing(number, OperationalError("server closed the connection"), after=after))
+
+    @rule(place=places, heir=places, sent=strategies.booleans(), answers=answers)
+    def hang_while_another_takes_over(self, place: int, heir: int, sent: bool, answers: list[Answer]) -> None:
+        """Freeze a relay past its lease while it sends, let another one work, and continue it."""
+        taken: dict[str, set[int]] = {}
+
+        def hang() -> None:
+            self.clock.wait(conf.DLQ_RELAY_LEASE.total_seconds() + 1)
+            self.broker.answers = answers
+            others = [self.relay(heir), self.relay(3 - place - heir)] if heir != place else []
+            for other in others * 2:
+                self.clock.wait(TICK)
+                other.run_once()
+            taken["rows"] = rows_of_others(zombie)
+
+        self.promises.is_interrupted = True
+        zombie = self.relay(place)
+        setattr(self.broker, "after" if sent else "before", hang)
+        self.run(place)
+        self.promises.is_interrupted = False
+        left = set(OutboxMessage.objects.values_list("pk", flat=True))
+        assert taken.get("rows", set()) <= left, "a completion of an old epoch has changed something"
+
+    # What people and time do
+
+    @rule(seconds=strategies.sampled_from([0.1, 1.5, 12.0, 31.0, 45.0]))
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.wait(seconds)
+
+    @rule(topic=topics, key=strategies.none() | keys)
+    def pause(self, topic: str, key: str | None) -> None:
+        """Pause a topic or a key."""
+        switches.pause(topic=topic, key=key, actor="ann", reason="a test")
+        self.promises.paused.setdefault(topic if key is None else (topic, key), self.clock.now())
+
+    @rule()
+    def resume_all(self) -> None:
+        """Resume whatever is paused."""
+        for paused in Pause.objects.all():
+            switches.resume(topic=paused.topic, key=paused.key, actor="ann", reason="a test")
+        self.promises.paused.clear()
+
+    @rule(replays=strategies.booleans())
+    def settle_letters(self, replays: bool) -> None:
+        """Replay or discard what holds a key."""
+        for letter in DeadLetter.objects.holding().order_by("pk"):
+            if letter.state != "dead":
+                continue
+            if replays:
+                deadletters.replay(letter, actor="ann", reason="a test")
+            else:
+                self.promises.settled.add(letter.message_id)
+                deadletters.discard(letter, actor="ann", reason="a test")
+
+    # What must hold
+
+    @invariant()
+    def promises_are_kept(self) -> None:
+        """Look at everything."""
+        if hasattr(self, "promises"):
+            self.promises.check()
+
+    def teardown(self) -> None:
+        """Let everything be well again, and see that all arrives."""
+        try:
+            self.heal()
+        finally:
+            self.example.__exit__(Rollback, Rollback(), None)
+            self.patches.undo()
+
+    def heal(self) -> None:
+        """Work until nothing is left."""
+        self.broker.reset()
+        self.resume_all()
+        while self.drawn:
+            self.commit_late()
+        for _ in range(100):
+            self.clock.wait(2)
+            self.settle_letters(replays=True)
+            for place in range(3):
+                self.run(place)
+            self.promises.check()
+            if not OutboxMessage.objects.exists() and not DeadLetter.objects.holding().exists():
+                break
+        assert not OutboxMessage.objects.exists(), list(OutboxMessage.objects.values())
+        self.promises.check()
+
+    def relay(self, place: int) -> Relay:
+        """Return the relay at a place, a new one if there is none."""
+        relay = self.relays[place] = self.relays[place] or Relay()
+        return relay
+
+    def run(self, place: int) -> None:
+        """Let the relay at a place do one batch; what the broker was told to do it does now or never."""
+        self.clock.wait(TICK)
+        try:
+            self.relay(place).run_once()
+        finally:
+            self.broker.reset()
+
+    def run_failing(self, place: int, failing: Callable[..., Any]) -> None:
+        """Run a relay with a database that fails."""
+        try:
+            with connection.execute_wrapper(failing):
+                self.run(place)
+        finally:
+            # The example is one transaction; for the relay each statement was committed at once.
+            connection.needs_rollback = False
+
+
+class Rollback(Exception):
+    """Ends an example."""
+
+
+def rows_of_others(relay: Relay) -> set[int]:
+    """Return what is in the lanes that other relays have."""
+    lanes = RelayLane.objects.exclude(owner__in=["", relay.owner]).values_list("lane", flat=True)
+    return set(OutboxMessage.objects.filter(lane__in=list(lanes)).values_list("pk", flat=True))
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=4)
+def test_whatever_happens_to_relays_the_promises_are_kept() -> None:
+    run_state_machine_as_test(
+        Relays,
+        settings=settings(
+            max_examples=EXAMPLES or 60,
+            stateful_step_count=40,
+            derandomize=not EXAMPLES,
+            # To find the shortest story that fails may take minutes.
+            phases=list(Phase) if EXAMPLES else [Phase.explicit, Phase.generate],
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
