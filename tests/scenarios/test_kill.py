@@ -12,7 +12,8 @@ from tests.scenarios.conftest import MakeStage
 from tests.scenarios.stage import once_each, order_of
 from tests.shop.models import Box
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Every act has its own process that dies, and another that goes on: some minutes on a busy machine.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 @pytest.mark.kafka
