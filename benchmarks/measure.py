@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +57,9 @@ def interleaved(times: int, acts: Sequence[Callable[[], object]]) -> list[float]
     return [median(column) for column in zip(*taken, strict=True)]
 
 
-def in_turns(rounds: int, acts: Sequence[Callable[[], float]]) -> list[list[float]]:
+def in_turns(rounds: int, acts: Sequence[Callable[[], T]]) -> list[list[T]]:
     """Call all in turn, each round beginning with another one; return what each came to, round by round."""
-    found: list[list[float]] = [[] for _ in acts]
+    found: list[list[T]] = [[] for _ in acts]
     for number in range(rounds):
         for step in range(len(acts)):
             place = (number + step) % len(acts)

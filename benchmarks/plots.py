@@ -71,7 +71,7 @@ def _latency(result: Saved) -> Any:
         axis.plot(values, share, styles[curve["kafka"]], color=SECOND if notified else OURS, label=label)
     axis.set(xlabel="milliseconds from commit to confirmed", ylabel="% of the messages", ylim=(0, 100))
     axis.set_xlim(left=0)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="lower right")
     return figure
 
 
@@ -86,8 +86,8 @@ def _rivals(result: Saved) -> Any:
                 axis.text(median(values) * 1.15, place, f"{median(values):,.0f}", va="center", fontsize=8)
             else:
                 why = "failed" if turn in row["failed"] else "promises no order"
-                axis.text(1.3, place, why, va="center", fontsize=8, color="#606870")
-        axis.set(xscale="log", xlim=(1, 1_000_000), title=title, xlabel="messages per second")
+                axis.text(13, place, why, va="center", fontsize=8, color="#606870")
+        axis.set(xscale="log", xlim=(10, 3_000_000), title=title, xlabel="messages per second")
         axis.grid(visible=False, axis="y")
     axes[0].set_yticks(range(len(rows)), [row["name"] for row in rows])
     return figure

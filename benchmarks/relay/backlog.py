@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import median
 
 from benchmarks import database, kafka
-from benchmarks.measure import Comparison, Result
+from benchmarks.measure import Comparison, Result, in_turns
 from benchmarks.processes import OURS
 from benchmarks.relay import drain, fill
 
@@ -16,19 +17,23 @@ MESSAGES = 90_000
 def backlog(rounds: int) -> Result:
     """Send as many messages from the front of each, in turn; only the smallest is filled anew each time."""
     smallest, *_, largest = SIZES
-    found: dict[int, list[drain.Run]] = {size: [] for size in SIZES}
     with kafka.mock() as cluster, ExitStack() as stack:
         topic = cluster.topic()
         names = {size: stack.enter_context(_database(size)) for size in SIZES}
         for size in SIZES[1:]:
             fill.fill(topic, size, name=names[size])
-        for _ in range(rounds):
-            for size in SIZES:
-                if size == smallest:
-                    database.empty(names[size])
-                    fill.fill(topic, size, name=names[size])
-                database.settle(names[size])
-                found[size].append(drain.window(OURS, cluster, names[size], MESSAGES))
+        for name in names.values():
+            database.settle(name)  # all of them now, or autovacuum does it while the clock runs
+
+        def run(size: int) -> drain.Run:
+            if size == smallest:
+                database.empty(names[size])
+                fill.fill(topic, size, name=names[size])
+            database.settle(names[size])
+            return drain.window(OURS, cluster, names[size], MESSAGES)
+
+        taken = in_turns(rounds, [partial(run, size) for size in SIZES])
+    found = dict(zip(SIZES, taken, strict=True))
     rates = {size: [run.rate for run in runs] for size, runs in found.items()}
     memory = {size: [run.memory for run in runs] for size, runs in found.items()}
     figures = [_rate(size, rates[size], rates[smallest]) for size in SIZES[1:]]

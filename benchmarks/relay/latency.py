@@ -33,8 +33,7 @@ def latency(rounds: int) -> Result:
     figures: list[Comparison] = []
     curves: list[dict[str, Any]] = []
     for cluster in kafka.each():
-        # A turn comes to many numbers; what in_turns does with them is only to put them in their places.
-        taken: list[list[Any]] = in_turns(rounds, [partial(_turn, side, cluster) for side in SIDES])
+        taken = in_turns(rounds, [partial(_turn, side, cluster) for side in SIDES])
         for side, turns in zip(SIDES, taken, strict=True):
             figures += _figures(side, cluster, turns)
             everything = [value for turn in turns for value in turn]
@@ -61,7 +60,7 @@ def _figures(side: Side, cluster: Cluster, turns: list[list[float]]) -> list[Com
     ]
 
 
-def _turn(side: Side, cluster: Cluster) -> Any:
+def _turn(side: Side, cluster: Cluster) -> list[float]:
     database.empty()
     database.settle()
     topic = cluster.topic()

@@ -19,30 +19,27 @@ LEFT = "SELECT count(*) FROM django_dlq_outboxmessage"
 
 def processes(rounds: int) -> Result:
     """Compare four with one; then let some come and one go on the way."""
-    with kafka.mock() as cluster:
-        one, four = in_turns(rounds, [lambda: _rate(cluster, 1), lambda: _rate(cluster, PROCESSES)])
-        moved = [_sent_twice(cluster) for _ in range(rounds)]
-    share = f"{PROCESSES} relay processes"
-    return Result(
-        figures=[
-            Comparison(
-                name=share,
-                unit="msg/s",
-                ours=four,
-                other=one,
-                against="1 process",
-                goal="1.0 x",
-                note="nothing was sent twice",
-            ),
-            Comparison(
-                name="sent twice while lanes move",
-                unit="messages",
-                ours=moved,
-                goal="0",
-                note=f"of {MESSAGES:,}, while 2 relays become {PROCESSES} and 1 of them leaves",
-            ),
-        ]
-    )
+    return Result(figures=[figure for cluster in kafka.each() for figure in _measure(cluster, rounds)])
+
+
+def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
+    one, four = in_turns(rounds, [lambda: _rate(cluster, 1), lambda: _rate(cluster, PROCESSES)])
+    moved = [_sent_twice(cluster) for _ in range(rounds)]
+    rate = f"{PROCESSES} relay processes, {cluster.name} Kafka"
+    twice = f"sent twice while lanes move, {cluster.name} Kafka"
+    note = f"of {MESSAGES:,}, while 2 relays become {PROCESSES} and 1 of them leaves"
+    return [
+        Comparison(
+            name=rate,
+            unit="msg/s",
+            ours=four,
+            other=one,
+            against="1 process",
+            goal="1.0 x",
+            note="nothing was sent twice",
+        ),
+        Comparison(name=twice, unit="messages", ours=moved, goal="0", note=note),
+    ]
 
 
 def _rate(cluster: Cluster, count: int) -> float:
