@@ -2,7 +2,6 @@
 
 from tests.services.chromium import CHROMIUM
 from tests.services.connect import DEBEZIUM
-from tests.services.faketime import FAKETIME
 from tests.services.kafka import KAFKA
 from tests.services.mariadb import MARIADB
 from tests.services.pgbouncer import PGBOUNCER
@@ -10,6 +9,6 @@ from tests.services.postgresql import POSTGRESQL
 from tests.services.service import Service
 
 # The quick ones first: whoever waits for a database does not wait for Java.
-SERVICES: tuple[Service, ...] = (POSTGRESQL, PGBOUNCER, MARIADB, KAFKA, DEBEZIUM, CHROMIUM, FAKETIME)
+SERVICES: tuple[Service, ...] = (POSTGRESQL, PGBOUNCER, MARIADB, KAFKA, DEBEZIUM, CHROMIUM)
 
-__all__ = ["CHROMIUM", "DEBEZIUM", "FAKETIME", "KAFKA", "MARIADB", "PGBOUNCER", "POSTGRESQL", "SERVICES", "Service"]
+__all__ = ["CHROMIUM", "DEBEZIUM", "KAFKA", "MARIADB", "PGBOUNCER", "POSTGRESQL", "SERVICES", "Service"]

@@ -14,13 +14,14 @@ from threading import Thread
 import psycopg
 import pytest
 
-from tests.services import FAKETIME, KAFKA, PGBOUNCER, POSTGRESQL, kafka_wire, process
+from tests.services import KAFKA, PGBOUNCER, POSTGRESQL, kafka_wire, process
 from tests.services.connect import Connect
 from tests.services.kafka import Kafka, console_consumer, console_producer
 from tests.services.mariadb import Mariadb
 from tests.services.pgbouncer import Pgbouncer
 from tests.services.postgresql import Postgresql
 from tests.services.service import Server
+from tests.services.wrong_clock import can_be_wrong, wrong_clock
 
 pytestmark = pytest.mark.once
 
@@ -100,16 +101,17 @@ def test_pgbouncer_gives_one_session_to_two_clients_in_turn() -> None:
     assert len(set(sessions)) == 1
 
 
-@pytest.mark.skipif(not FAKETIME.version(), reason="no libfaketime: make services")
-def test_faketime_makes_the_clock_wrong_and_leaves_waiting_right() -> None:
+@pytest.mark.skipif(not can_be_wrong(), reason="no compiler: make services")
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_wrong_clock_is_wrong_and_leaves_waiting_right(by: timedelta, tmp_path: Path) -> None:
     program = (
         "import time, threading; began = time.monotonic(); threading.Event().wait(0.2);"
         " print(time.time(), began, time.monotonic() - began)"
     )
-    environment = os.environ | FAKETIME.environment(timedelta(hours=-1))
+    environment = os.environ | wrong_clock(by, tmp_path)
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     said, began, waited = map(float, done.stdout.split())
-    assert said == pytest.approx(time.time() - 3600, abs=30)
+    assert said == pytest.approx(time.time() + by.total_seconds(), abs=30)
     assert began == pytest.approx(time.monotonic(), abs=30)
     assert 0.2 <= waited < 5
 
