@@ -1,10 +1,11 @@
 """System checks: every wrong setting is found by `manage.py check`, with a stable id.
 
-E001-E019 brokers, E020-E049 other settings, E050-E059 handlers, E060 databases; E1xx are the Kafka broker's own.
+E001-E019 brokers, E020-E049 and E070-E099 other settings, E050-E059 handlers, E060-E069 databases; E1xx are the
+brokers' own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -71,7 +72,7 @@ def _check_broker(alias: str, broker: Any) -> list[CheckMessage]:
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check every other setting by itself, then those that depend on each other."""
     found: list[CheckMessage] = []
-    for number, (name, rule, wanted) in enumerate(RULES, start=20):
+    for number, (name, rule, wanted) in zip(RULE_NUMBERS, RULES, strict=False):
         if not rule(getattr(conf, name)):
             found.append(
                 Error(f"{name} is {getattr(conf, name)!r}.", hint=f"It must be {wanted}.", id=f"django_dlq.E0{number}")
@@ -176,6 +177,22 @@ def _is_retention(value: Any) -> bool:
     return value is None or (isinstance(value, timedelta) and value >= timedelta(0))
 
 
+def _is_pause(value: Any) -> bool:
+    return value is not None and _is_retention(value)
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_window(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(isinstance(each, time) for each in value):
+        return False
+    return value[0] != value[1] and all(each.tzinfo is None for each in value)
+
+
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
@@ -224,4 +241,8 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_HOLD_TOPICS", _is_list_of_topics, "a list of topics; * may stand at the end of one, for all that begin so"),
     ("DLQ_OUTBOX_RETENTION", lambda value: value is None or _is_span(value), "a timedelta above 0, or None"),
     ("DLQ_RELAY_POLL_INTERVAL", _is_span, "a timedelta above 0"),
+    ("DLQ_PRUNE", _is_switch, "True or False"),
+    ("DLQ_PRUNE_WINDOW", _is_window, "two different times of day without a zone, or None for always"),
+    ("DLQ_PRUNE_PAUSE", _is_pause, "a timedelta of 0 or more"),
 )
+RULE_NUMBERS = (*range(20, 40), *range(70, 100))

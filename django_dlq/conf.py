@@ -4,7 +4,7 @@ Every wrong value is found by `manage.py check` (checks.py); `docs/reference/set
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -102,6 +102,21 @@ class Settings:
     def DLQ_OUTBOX_RETENTION(self) -> timedelta | None:
         """How long Debezium's rows stay in the outbox; None where the relay sends it, which deletes what it sent."""
         return getattr(settings, "DLQ_OUTBOX_RETENTION", None)
+
+    @property
+    def DLQ_PRUNE(self) -> bool:
+        """Whether retention deletes anything: the switch that stops it."""
+        return getattr(settings, "DLQ_PRUNE", True)
+
+    @property
+    def DLQ_PRUNE_WINDOW(self) -> tuple[time, time] | None:
+        """The times of day between which retention deletes, in TIME_ZONE; None is always."""
+        return getattr(settings, "DLQ_PRUNE_WINDOW", None)
+
+    @property
+    def DLQ_PRUNE_PAUSE(self) -> timedelta:
+        """How long retention rests between two batches."""
+        return getattr(settings, "DLQ_PRUNE_PAUSE", timedelta(0))
 
 
 MASKED_FIELDS = (

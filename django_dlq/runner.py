@@ -74,7 +74,9 @@ class Loop:
         else:
             self._troubles = 0
             self._idle_turns = 0 if done else self._idle_turns + 1
-            if not done:
+            if done and (pause := _pause_of(self.machine)):
+                self._rest(pause)
+            elif not done:
                 longest = min(self.idle, FIRST_REST * 2 ** min(self._idle_turns, 20))
                 self._rest(longest * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
 
@@ -109,9 +111,17 @@ def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.i
             done += amount
             if not amount and (done or time.monotonic() - began >= patience):
                 break
+            if amount and (pause := _pause_of(machine)):
+                time.sleep(pause)
     finally:
         machine.close()
     return done
+
+
+def _pause_of(machine: Machine) -> float:
+    # Seconds between two batches, for the one machine that shall not take all that the database can give.
+    pause: float = getattr(machine, "pause", 0.0)
+    return pause
 
 
 def pause_after(troubles: int) -> float:

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, time, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -80,6 +80,12 @@ WRONG = {
     "DLQ_HOLD_TOPICS": ("E034", ["orders", [5], None, [""], ["a*b"], ["**"]]),
     "DLQ_OUTBOX_RETENTION": ("E035", [7, timedelta(0), -SECOND, "7 days"]),
     "DLQ_RELAY_POLL_INTERVAL": ("E036", [0.1, timedelta(0), None]),
+    "DLQ_PRUNE": ("E037", [None, 1, "yes"]),
+    "DLQ_PRUNE_WINDOW": (
+        "E038",
+        [5, "22-05", [time(1)], (time(1), time(1)), (1, 5), (time(1), None), (time(1), time(2, tzinfo=UTC))],
+    ),
+    "DLQ_PRUNE_PAUSE": ("E039", [None, 1, -SECOND]),
 }
 
 
@@ -106,6 +112,7 @@ def test_every_setting_is_checked():
         {"DLQ_PUBLISHED_RETENTION": None, "DLQ_INBOX_RETENTION": None, "DLQ_CLOSED_RETENTION": None},
         {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_INBOX_RETENTION": timedelta(2)},
         {"DLQ_MASKED_FIELDS": ()},
+        {"DLQ_PRUNE": False, "DLQ_PRUNE_WINDOW": (time(22), time(5)), "DLQ_PRUNE_PAUSE": SECOND},
         {"DLQ_HOLD_TOPICS": ["orders", "ledger.*", "*"]},
     ],
 )

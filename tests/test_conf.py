@@ -26,6 +26,9 @@ DEFAULTS = {
     "DLQ_HOLD_TOPICS": (),
     "DLQ_OUTBOX_RETENTION": None,
     "DLQ_RELAY_POLL_INTERVAL": timedelta(milliseconds=8),
+    "DLQ_PRUNE": True,
+    "DLQ_PRUNE_WINDOW": None,
+    "DLQ_PRUNE_PAUSE": timedelta(0),
 }
 
 

@@ -1,7 +1,10 @@
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import count
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_dlq import retention
 from django_dlq.models import (
@@ -22,9 +25,11 @@ pytestmark = pytest.mark.django_db
 numbers = count(1)
 
 
-def published(days):
+def published(days, waited=0):
     return PublishedMessage.objects.create(
-        outbox_id=next(numbers), created_at=in_future(timedelta()), published_at=in_future(-timedelta(days=days))
+        outbox_id=next(numbers),
+        created_at=in_future(-timedelta(days=days + waited)),
+        published_at=in_future(-timedelta(days=days)),
     )
 
 
@@ -103,3 +108,98 @@ def test_closing_has_nothing_to_give_back():
     machine.close()
     published(8)
     assert machine.run_once() == 1
+
+
+def test_messages_that_waited_long_do_not_keep_those_behind_them(monkeypatch):
+    monkeypatch.setattr(retention, "ROWS_PER_STEP", 2)
+    waited = [published(1, waited=30) for _ in range(5)]
+    old = [published(8) for _ in range(3)]
+    young = published(6)
+    machine = Retention()
+
+    assert machine.run_once() + machine.run_once() == len(old)
+    assert machine.run_once() == 0
+    assert list(PublishedMessage.objects.order_by("pk")) == [*waited, young]
+
+
+def test_the_walk_begins_anew_when_it_has_come_to_its_end(monkeypatch):
+    monkeypatch.setattr(retention, "ROWS_PER_STEP", 1)
+    late = published(1, waited=30)
+    published(8)
+    machine = Retention()
+    assert [machine.run_once(), machine.run_once()] == [1, 0]
+    PublishedMessage.objects.filter(pk=late.pk).update(published_at=in_future(-timedelta(days=8)))
+
+    assert machine.run_once() == 1
+    assert not PublishedMessage.objects.exists()
+
+
+def test_where_nothing_is_outdated_only_the_beginning_is_read(monkeypatch):
+    monkeypatch.setattr(retention, "ROWS_PER_STEP", 2)
+    for _ in range(20):
+        published(6)
+    with CaptureQueriesContext(connection) as captured:
+        assert Retention().run_once() == 0
+
+    assert len([query for query in captured.captured_queries if "publishedmessage" in query["sql"]]) == 1
+
+
+def at(monkeypatch, hour, minute=0):
+    moment = datetime(2026, 1, 5, hour, minute, tzinfo=UTC)
+    monkeypatch.setattr(retention, "database_now", lambda using: moment)
+
+
+DAY, NIGHT = (time(9), time(17, 30)), (time(22), time(5))
+
+
+@pytest.mark.parametrize(
+    ("window", "clock", "may"),
+    [
+        (DAY, (8, 59), False),
+        (DAY, (9, 0), True),
+        (DAY, (17, 29), True),
+        (DAY, (17, 30), False),
+        (NIGHT, (21, 59), False),
+        (NIGHT, (22, 0), True),
+        (NIGHT, (4, 59), True),
+        (NIGHT, (5, 0), False),
+        (NIGHT, (12, 0), False),
+    ],
+)
+def test_nothing_goes_outside_the_window(settings, monkeypatch, window, clock, may):
+    settings.TIME_ZONE, settings.DLQ_PRUNE_WINDOW = "UTC", window
+    at(monkeypatch, *clock)
+    published(8)
+
+    assert Retention().run_once() == may
+
+
+def test_the_window_is_in_the_project_s_time_zone(settings, monkeypatch):
+    settings.TIME_ZONE, settings.DLQ_PRUNE_WINDOW = "Asia/Tokyo", NIGHT
+    at(monkeypatch, 14)  # 23:00 in Tokyo
+    published(8)
+
+    assert Retention().run_once() == 1
+
+
+def test_the_switch_stops_it_and_the_command_says_so(settings, capsys):
+    settings.DLQ_PRUNE = False
+    published(8)
+    call_command("dlq_prune", once=True)
+
+    assert capsys.readouterr().out == "0 rows deleted: DLQ_PRUNE is False\n"
+    assert PublishedMessage.objects.exists()
+
+
+def test_the_command_says_that_it_is_not_the_time(settings, monkeypatch, capsys):
+    settings.TIME_ZONE, settings.DLQ_PRUNE_WINDOW = "UTC", NIGHT
+    at(monkeypatch, 12, 5)
+    call_command("dlq_prune", once=True)
+
+    assert capsys.readouterr().out == "0 rows deleted: it is 12:05, outside DLQ_PRUNE_WINDOW\n"
+
+
+def test_it_rests_between_batches_as_long_as_the_settings_say(settings):
+    settings.DLQ_PRUNE_PAUSE = timedelta(seconds=2.5)
+
+    assert Retention().pause == 2.5

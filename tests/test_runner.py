@@ -65,6 +65,12 @@ class TestLoop:
 
         assert (machine.turns, machine.closed, rests) == ([], 1, [])
 
+    def test_it_rests_between_batches_where_the_machine_wants_it(self, rests, monkeypatch):
+        monkeypatch.setattr(Script, "pause", 7, raising=False)
+        run(5, 1)
+
+        assert rests == [7, 7]
+
     def test_it_rests_when_there_is_nothing_to_do(self, rests):
         run(*[0] * 20, idle=10)
 
@@ -219,6 +225,14 @@ class TestUntilIdle:
 
         assert until_idle(machine, patience=3600) == 2
         assert machine.turns == [9]
+
+    def test_it_rests_between_batches_where_the_machine_wants_it(self, monkeypatch):
+        slept = []
+        monkeypatch.setattr(runner.time, "sleep", slept.append)
+        monkeypatch.setattr(Script, "pause", 7, raising=False)
+
+        assert until_idle(Script(3, 2, 0)) == 5
+        assert slept == [7, 7]
 
     def test_its_patience_ends(self, monkeypatch):
         times = iter(range(100))

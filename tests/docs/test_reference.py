@@ -61,7 +61,7 @@ def test_the_section_of_a_setting_gives_its_type_and_its_default(name: str) -> N
 def test_every_check_has_a_row_and_no_other_has() -> None:
     files = [ROOT / "django_dlq/checks.py", *(ROOT / "django_dlq/brokers").glob("*.py")]
     written = {found for file in files for found in re.findall(r'id="(django_dlq\.[EW]\d+)"', file.read_text())}
-    ruled = {f"django_dlq.E0{number}" for number, _ in enumerate(checks.RULES, start=20)}
+    ruled = {f"django_dlq.E0{number}" for number, _ in zip(checks.RULE_NUMBERS, checks.RULES, strict=False)}
     documented = [code(row[0]) for row in table(CHECKS.read_text())]
     assert len(documented) == len(set(documented))
     assert set(documented) == written | ruled
@@ -69,7 +69,7 @@ def test_every_check_has_a_row_and_no_other_has() -> None:
 
 def test_the_row_of_a_settings_check_names_the_setting_and_what_it_must_be() -> None:
     rows = {code(row[0]): row[1:] for row in table(CHECKS.read_text())}
-    for number, (name, _, wanted) in enumerate(checks.RULES, start=20):
+    for number, (name, _, wanted) in zip(checks.RULE_NUMBERS, checks.RULES, strict=False):
         assert rows[f"django_dlq.E0{number}"] == [f"`{name}`", wanted]
 
 

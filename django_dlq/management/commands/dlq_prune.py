@@ -3,7 +3,7 @@
 from typing import Any
 
 from django_dlq.management.machine_command import MachineCommand
-from django_dlq.retention import Retention
+from django_dlq.retention import Retention, reason_to_rest
 
 IDLE = 60.0
 
@@ -22,5 +22,6 @@ class Command(MachineCommand):
         return IDLE
 
     def report(self, done: int) -> str:
-        """Say how many rows were deleted."""
-        return f"{done} rows deleted"
+        """Say how many rows were deleted, and why there could be none."""
+        reason = reason_to_rest()
+        return f"{done} rows deleted" + (f": {reason}" if reason else "")
