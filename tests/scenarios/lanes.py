@@ -13,9 +13,14 @@ LANES = 64
 SECONDS_BETWEEN_LOOKS = 0.02
 
 
-def is_of(owner: str, actor: Actor) -> bool:
+Process = Actor | int
+"""A process, or its number."""
+
+
+def is_of(owner: str, process: Process) -> bool:
     """Tell whether a relay is this process."""
-    return f":{actor.process.pid}:" in owner
+    number = process if isinstance(process, int) else process.process.pid
+    return f":{number}:" in owner
 
 
 def owners() -> list[str]:
@@ -23,16 +28,16 @@ def owners() -> list[str]:
     return list(RelayLane.objects.filter(leased_until__gt=DatabaseNow()).values_list("owner", flat=True))
 
 
-def shares(*actors: Actor) -> list[int]:
+def shares(*processes: Process) -> list[int]:
     """Count the lanes of each process."""
     found = Counter(owners())
-    return [sum(count for owner, count in found.items() if is_of(owner, actor)) for actor in actors]
+    return [sum(count for owner, count in found.items() if is_of(owner, process)) for process in processes]
 
 
-def are_shared(*actors: Actor) -> bool:
+def are_shared(*processes: Process) -> bool:
     """Tell whether these processes have all lanes, and none of them more than its part, rounded up."""
-    found = shares(*actors)
-    return sum(found) == LANES and max(found) <= math.ceil(LANES / len(actors))
+    found = shares(*processes)
+    return sum(found) == LANES and max(found) <= math.ceil(LANES / len(processes))
 
 
 class Watch:

@@ -79,6 +79,34 @@ class Actor:
         return f"--- {self.name}: status {self.process.poll()}, said\n{self.log.read_text()[-3000:]}"
 
 
+class Nursery:
+    """A process that has imported everything, and its children, which are there at once; nursery.py explains."""
+
+    def __init__(self, command: str, *, environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.scenarios.nursery", command],
+                cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+            )  # fmt: skip
+
+    def bear(self) -> int:
+        """Start a child; return its number."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def kill(self) -> None:
+        """End it, and so its children, which look after it."""
+        self.process.kill()
+        self.process.communicate()
+
+    def __str__(self) -> str:
+        return f"--- nursery: status {self.process.poll()}, said\n{self.log.read_text()[-3000:]}"
+
+
 class Stage:
     """Start processes on one topic of one Kafka and on the database of this test, and look at what they did."""
 
@@ -86,7 +114,7 @@ class Stage:
         self.kafka, self.directory, self.lease = kafka, directory, lease
         name = uuid.uuid4().hex[:12]
         self.topic, self.group = f"orders-{name}", f"shipping-{name}"
-        self.actors: list[Actor] = []
+        self.actors: list[Actor | Nursery] = []
         admin = AdminClient({"bootstrap.servers": kafka})
         admin.create_topics([NewTopic(self.topic, partitions, 1)])[self.topic].result(SECONDS)
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": self.group, **QUIET})
@@ -100,9 +128,13 @@ class Stage:
 
     def start(self, *command: str, **variables: str) -> Actor:
         """Start a module with these arguments, and these variables in its environment."""
-        log = self.directory / f"{len(self.actors)}.log"
-        self.actors.append(actor := Actor(command, environment=self._environment() | variables, log=log))
+        self.actors.append(actor := Actor(command, environment=self._environment() | variables, log=self._next_log()))
         return actor
+
+    def nursery(self, command: str) -> Nursery:
+        """Prepare to start a management command again and again."""
+        self.actors.append(nursery := Nursery(command, environment=self._environment(), log=self._next_log()))
+        return nursery
 
     def manage(self, *command: str, **variables: str) -> Actor:
         """Start a management command."""
@@ -170,6 +202,9 @@ class Stage:
     def _ends(self) -> dict[int, int]:
         limits = {place.partition: self._consumer.get_watermark_offsets(place, SECONDS) for place in self.partitions}
         return {partition: limit[1] for partition, limit in limits.items() if limit}
+
+    def _next_log(self) -> Path:
+        return self.directory / f"{len(self.actors)}.log"
 
     def _environment(self) -> dict[str, str]:
         given = ("NAME", "USER", "HOST", "PORT", "DISABLE_SERVER_SIDE_CURSORS")
