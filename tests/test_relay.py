@@ -456,11 +456,13 @@ class TestReading:
         assert broker.sent == []
 
     def test_batches_grow_while_the_broker_keeps_up_and_shrink_when_it_does_not(self, relay, broker, monkeypatch):
+        monkeypatch.setattr("django_dlq.relay.QUICK", 60)
+        monkeypatch.setattr("django_dlq.relay.SLOW", 120)
         outbox.publish_many([Message("orders", "") for _ in range(2500)])
         assert [relay.run_once() for _ in range(3)] == [500, 1000, 1000]
         outbox.publish_many([Message("orders", "") for _ in range(2000)])
         clock = time.monotonic()
-        broker.during_send = lambda: monkeypatch.setattr(time, "monotonic", lambda: clock + 2)
+        broker.during_send = lambda: monkeypatch.setattr(time, "monotonic", lambda: clock + 121)
         relay.run_once()
         broker.during_send = lambda: None
 
