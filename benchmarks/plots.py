@@ -55,6 +55,7 @@ def _backlog(result: Saved) -> Any:
         axis.errorbar(sizes, middle, yerr=spread, marker="o", color=OURS, capsize=4)
         axis.set(xscale="log", xlabel="messages in the outbox", title=title)
         axis.set_ylim(bottom=0)
+    right.set_ylim(top=max(165, *right.get_ylim()))
     right.axhline(150, color=SECOND, linestyle="--", label="goal")
     right.legend(frameon=False)
     return figure

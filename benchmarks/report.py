@@ -12,8 +12,8 @@ from benchmarks.measure import Result
 RESULTS = Path(__file__).with_name("results.json")
 HEAD = "| what | django_dlq | beside it | ratio | goal | |\n| --- | --- | --- | --- | --- | --- |"
 RIVALS_HEAD = (
-    "| outbox | distinct keys | one hot key | 5 ms to the broker | order of a key | configuration |\n"
-    "| --- | --- | --- | --- | --- | --- |"
+    "| outbox | distinct keys | one hot key | 5 ms to the broker | messages | order of a key | configuration |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
 )
 
 Saved = Mapping[str, Any]
@@ -95,7 +95,13 @@ def _row(figure: Saved) -> str:
 
 def _rival(row: Saved) -> str:
     cells = [_turn(row, turn) for turn in ("distinct", "hot", "slow")]
-    return f"| {' | '.join([row['name'] + ' ' + row['version'], *cells, row['order'], row['configuration']])} |"
+    described = [_counts(row), row["order"], row["configuration"]]
+    return f"| {' | '.join([row['name'] + ' ' + row['version'], *cells, *described])} |"
+
+
+def _counts(row: Saved) -> str:
+    many, hot = row["messages"], row["hot_messages"]
+    return f"{many:,}" if many == hot or "hot" not in row else f"{many:,}, hot {hot:,}"
 
 
 def _turn(row: Saved, turn: str) -> str:

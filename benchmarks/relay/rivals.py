@@ -22,6 +22,7 @@ Row = dict[str, Any]
 def rivals(rounds: int) -> Result:
     """Let all take turns; one that fails is left alone after that, and does not stop the others."""
     ours = {"name": "django_dlq", "django": True, "version": "this one", "order": "per key", "python": ""}
+    ours |= {"messages": drain.MESSAGES, "hot_messages": drain.MESSAGES}
     rows: list[Row] = [ours | {"configuration": "the default", "failed": {}}]
     rows += [asdict(rival) | {"version": environment.version(rival), "failed": {}} for rival in RIVALS]
     prepare()

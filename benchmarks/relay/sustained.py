@@ -103,8 +103,8 @@ def _figures(samples: list[dict[str, float]], percentiles: list[float], offered:
     figures = [
         ("backlog slope", "msg/s", [slope], "the line through the backlog, second by second"),
         ("backlog", "messages", column("waiting"), ""),
-        ("commit to confirmed, p50", "ms", [middle], "from the INSERT"),
-        ("commit to confirmed, p99", "ms", [late], f"from the INSERT; the latest {latest:,.0f} ms"),
+        ("INSERT to confirmed, p50", "ms", [middle], ""),
+        ("INSERT to confirmed, p99", "ms", [late], f"the latest {latest:,.0f} ms"),
         ("dead tuples in the outbox", "rows", column("dead"), "PostgreSQL's own count, second by second"),
         ("resident memory", "MB", [samples[-1]["memory"]], "the most it ever had"),
     ]

@@ -14,6 +14,7 @@ def figure(**values: Any) -> Comparison:
 
 def rival(name: str, *, django: bool = True, **values: Any) -> dict[str, Any]:
     common = {"version": "1.0", "order": "per key", "configuration": "the default", "failed": {}}
+    common |= {"messages": 2000, "hot_messages": 1000}
     return common | {"name": name, "django": django} | values
 
 
