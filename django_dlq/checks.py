@@ -141,6 +141,21 @@ def check_databases(**_: Any) -> list[CheckMessage]:
 
 
 @register("django_dlq", Tags.database)
+def check_key_locks(**_: Any) -> list[CheckMessage]:
+    """Check that DLQ_LOCK_KEYS can do what it says."""
+    database = connections[router.db_for_write(OutboxMessage)]
+    if conf.DLQ_LOCK_KEYS is not True or database.vendor != "mysql":
+        return []  # on SQLite there is one writer anyway
+    return [
+        CheckWarning(
+            "DLQ_LOCK_KEYS has no effect on MySQL and MariaDB.",
+            hint="Lock a row of your own that stands for the key, before you publish.",
+            id="django_dlq.W061",
+        )
+    ]
+
+
+@register("django_dlq", Tags.database)
 def check_replication(**_: Any) -> list[CheckMessage]:
     """Look for the slots of Debezium's connectors, without which nothing is sent."""
     if not debezium.is_used() or check_brokers() or check_settings():
@@ -244,5 +259,6 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_PRUNE", _is_switch, "True or False"),
     ("DLQ_PRUNE_WINDOW", _is_window, "two different times of day without a zone, or None for always"),
     ("DLQ_PRUNE_PAUSE", _is_pause, "a timedelta of 0 or more"),
+    ("DLQ_LOCK_KEYS", _is_switch, "True or False"),
 )
 RULE_NUMBERS = (*range(20, 40), *range(70, 100))

@@ -118,6 +118,11 @@ class Settings:
         """How long retention rests between two batches."""
         return getattr(settings, "DLQ_PRUNE_PAUSE", timedelta(0))
 
+    @property
+    def DLQ_LOCK_KEYS(self) -> bool:
+        """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
+        return getattr(settings, "DLQ_LOCK_KEYS", False)
+
 
 MASKED_FIELDS = (
     "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session",

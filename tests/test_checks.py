@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.checks import Error, run_checks
+from django.db import connection
 
 from django_dlq import checks, inbox
 from django_dlq.brokers.base import Broker
@@ -86,6 +87,7 @@ WRONG = {
         [5, "22-05", [time(1)], (time(1), time(1)), (1, 5), (time(1), None), (time(1), time(2, tzinfo=UTC))],
     ),
     "DLQ_PRUNE_PAUSE": ("E039", [None, 1, -SECOND]),
+    "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
 }
 
 
@@ -219,3 +221,12 @@ def test_tables_in_several_databases_are_found(settings):
     (message,) = [each for each in run_checks(tags=["database"], databases=["default"]) if each.id == "django_dlq.E060"]
     assert "['default', 'other']" in message.msg
     assert found("database") == ["E060"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("lock", [False, True])
+def test_locks_of_keys_that_the_database_does_not_have_are_warned_of(settings, lock):
+    settings.DLQ_LOCK_KEYS = lock
+    warned = lock and connection.vendor == "mysql"
+
+    assert found("database") == (["W061"] if warned else [])

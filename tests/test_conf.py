@@ -29,6 +29,7 @@ DEFAULTS = {
     "DLQ_PRUNE": True,
     "DLQ_PRUNE_WINDOW": None,
     "DLQ_PRUNE_PAUSE": timedelta(0),
+    "DLQ_LOCK_KEYS": False,
 }
 
 

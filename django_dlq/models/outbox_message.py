@@ -14,6 +14,7 @@ from django_dlq.message import Record
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.indexes import PartialIndex
+from django_dlq.models.key_locks import lock_keys
 from django_dlq.models.outgoing import own_headers
 from django_dlq.models.postgresql import Fence
 from django_dlq.models.primary import PrimaryManager
@@ -60,6 +61,8 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         Not promised: Django's signals pre_save and post_save.
         """
         using = self.db
+        if conf.DLQ_LOCK_KEYS:
+            lock_keys(((row.topic, key) for row in rows if (key := row.key_bytes) is not None), using=using)
         for row in rows:
             row.choose_lane()
         if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):

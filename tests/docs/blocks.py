@@ -61,6 +61,8 @@ EVALUATORS: dict[str, Evaluator] = {
     "toml": lambda example: (tomllib.loads(example.parsed), None)[1],
     "yaml": parse_yaml,
 }
+# Run by tests/postgresql/test_partitioning.py, in a transaction that is rolled back.
+ELSEWHERE = {"postgresql"}
 PICTURES = {"text", "mermaid"}
 DIRECTIVES = {"{toctree}"}
 
