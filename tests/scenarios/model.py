@@ -5,9 +5,9 @@ What is promised, exactly, and looked at whenever something arrives or has been 
 1. What was committed is in the outbox, has arrived, or is a dead letter; and in the end the outbox is empty.
 2. What was rolled back never arrives.
 3. Of one topic and key, messages without a delay arrive for the first time in the order in which they were published,
-   whatever their priorities are. Only dead letters are passed over, and in a topic of DLQ_HOLD_TOPICS not even those,
-   until a person has replayed or discarded them. Not promised: the order of delayed messages, of messages without a
-   key, and of different keys.
+   whatever their priorities are. Only dead letters are passed over; in a topic of DLQ_HOLD_TOPICS not even those, unless
+   they have expired, until a person has replayed or discarded them. Not promised: the order of delayed messages, of
+   messages without a key, and of different keys.
 4. Nothing arrives before its time, and nothing is sent after its expiry that was not already in hand then.
 5. What another relay has taken over leaves the outbox only by that relay: a completion of an old epoch changes nothing.
 6. What is paused does not arrive, from a second after the pause on.
@@ -27,6 +27,7 @@ from django.db import connection
 from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.circuit_breaker import CircuitBreaker
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.hold_policy import EXPIRED
 from django_dlq.message import ID, Record
 from django_dlq.models import DatabaseNow, DeadLetter, OutboxMessage
 
@@ -149,7 +150,7 @@ class Promises:
     def _check_order(self, name: str, thread: Thread) -> None:
         order = self.order[thread]
         before = [earlier for earlier in order[: order.index(name)] if earlier not in self.arrived]
-        skipped = self.settled if thread[0] == HOLDING else _letters()
+        skipped = self.settled | _expired() if thread[0] == HOLDING else _letters()
         wrong = [earlier for earlier in before if earlier not in skipped]
         if wrong:
             self.faults.append(f"{name} of {thread} arrived before {wrong}")
@@ -209,14 +210,13 @@ class Failing:
         return result
 
 
-def ages(seconds: float | None) -> timedelta | None:
-    """Return a delay or an expiry as publish() wants it."""
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
 def _in_outbox() -> set[str]:
     return set(OutboxMessage.objects.values_list("message_id", flat=True))
 
 
 def _letters() -> set[str]:
     return set(DeadLetter.objects.values_list("message_id", flat=True))
+
+
+def _expired() -> set[str]:
+    return set(DeadLetter.objects.filter(error_class=EXPIRED).values_list("message_id", flat=True))

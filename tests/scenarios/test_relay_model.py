@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,9 +23,10 @@ from hypothesis.stateful import (
 from django_dlq import deadletters, outbox, switches
 from django_dlq.brokers import brokers
 from django_dlq.conf import conf
+from django_dlq.message import Message
 from django_dlq.models import DeadLetter, OutboxMessage, Pause, RelayLane
 from django_dlq.relay import Relay
-from tests.scenarios.model import BROKER, HOLDING, TOPICS, Answer, Clock, Crash, Failing, Known, Promises, ages
+from tests.scenarios.model import BROKER, HOLDING, TOPICS, Answer, Clock, Crash, Failing, Known, Promises
 
 EXAMPLES = int(os.environ.get("DLQ_MODEL_EXAMPLES", "0"))
 """How many stories to try, other ones each time; without it, a few and always the same."""
@@ -36,7 +38,21 @@ TICK = 0.01
 places = strategies.integers(0, 2)
 topics = strategies.sampled_from(TOPICS)
 keys = strategies.sampled_from(["a", "b", "c"])
-answers = strategies.lists(strategies.sampled_from(Answer), max_size=5)
+answers = strategies.lists(strategies.sampled_from([*Answer, Answer.CONFIRMED]), max_size=8)
+orders = strategies.lists(
+    strategies.builds(
+        Message,
+        topics,
+        strategies.just("body"),
+        key=strategies.sampled_from([None, "a", "a", "b", "c"]),
+        priority=strategies.sampled_from([0, 0, 0, 5]),
+        delay=strategies.sampled_from([None, None, None, None, timedelta(seconds=2), timedelta(seconds=40)]),
+        expires_in=strategies.sampled_from([None, None, None, None, timedelta(seconds=20)]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+"""What is published in one transaction."""
 
 
 class Relays(RuleBasedStateMachine):
@@ -62,39 +78,20 @@ class Relays(RuleBasedStateMachine):
 
     # What applications do
 
-    @rule(
-        topic=topics,
-        key=strategies.none() | keys,
-        number=strategies.integers(1, 3),
-        priority=strategies.sampled_from([0, 0, 0, 5]),
-        delay=strategies.sampled_from([None, None, None, 2.0, 40.0]),
-        expires_in=strategies.sampled_from([None, None, None, 20.0]),
-        fails=strategies.sampled_from([False, False, False, True]),
-    )
-    def publish(
-        self,
-        *,
-        topic: str,
-        key: str | None,
-        number: int,
-        priority: int,
-        delay: float | None,
-        expires_in: float | None,
-        fails: bool,
-    ) -> None:
-        """Publish in one transaction, which fails sometimes."""
+    @rule(orders=orders, fails=strategies.booleans())
+    def publish(self, orders: list[Message], fails: bool = False) -> None:
+        """Publish in one transaction, which may fail."""
         began = self.clock.now()
-        options = {"priority": priority, "delay": ages(delay), "expires_in": ages(expires_in)}
         with transaction.atomic():
-            rows = [outbox.publish(topic, "body", key=key, **options) for _ in range(number)]
+            rows = outbox.publish_many(orders)
             transaction.set_rollback(fails)
-        known = Known(
-            thread=None if key is None else (topic, key),
-            is_ordered=delay is None,
-            not_before=began + (delay or 0),
-            not_after=NEVER if expires_in is None else self.clock.now() + expires_in,
-        )
-        for row in () if fails else rows:
+        for message, row in () if fails else zip(orders, rows, strict=True):
+            known = Known(
+                thread=None if message.key is None else (message.topic, message.key),
+                is_ordered=message.delay is None,
+                not_before=began + seconds(message.delay, 0),
+                not_after=began + seconds(message.expires_in, NEVER),
+            )
             self.promises.commit(row, known)
 
     @rule(topic=topics)
@@ -116,9 +113,10 @@ class Relays(RuleBasedStateMachine):
 
     # What relays do
 
-    @rule(place=places, answers=answers)
-    def step(self, place: int, answers: list[Answer]) -> None:
+    @rule(place=places, orders=orders, answers=answers)
+    def step(self, place: int, orders: list[Message], answers: list[Answer]) -> None:
         """Let a relay do one batch, with a broker in whatever state."""
+        self.publish(orders)
         self.broker.answers = answers
         self.run(place)
 
@@ -129,9 +127,10 @@ class Relays(RuleBasedStateMachine):
             relay.close()
         self.relays[place] = None
 
-    @rule(place=places, sent=strategies.booleans())
-    def crash_at_the_broker(self, place: int, sent: bool) -> None:
+    @rule(place=places, orders=orders, sent=strategies.booleans())
+    def crash_at_the_broker(self, place: int, orders: list[Message], sent: bool) -> None:
         """Kill a relay before the broker has its batch, or before the answer comes."""
+        self.publish(orders)
 
         def die() -> None:
             raise Crash
@@ -141,29 +140,31 @@ class Relays(RuleBasedStateMachine):
             self.run(place)
         self.relays[place] = None
 
-    @rule(place=places, number=strategies.integers(1, 8), after=strategies.booleans())
-    def crash_at_the_database(self, place: int, number: int, after: bool) -> None:
+    @rule(place=places, orders=orders, number=strategies.integers(1, 8), after=strategies.booleans())
+    def crash_at_the_database(self, place: int, orders: list[Message], number: int, after: bool) -> None:
         """Kill a relay before or after a statement."""
+        self.publish(orders)
         with suppress(Crash):
             self.run_failing(place, Failing(number, Crash(), after=after))
         self.relays[place] = None
 
-    @rule(place=places, number=strategies.integers(1, 8), after=strategies.booleans())
-    def lose_the_database(self, place: int, number: int, after: bool) -> None:
+    @rule(place=places, orders=orders, number=strategies.integers(1, 8), after=strategies.booleans())
+    def lose_the_database(self, place: int, orders: list[Message], number: int, after: bool) -> None:
         """Let a statement fail, so that nobody knows whether it was done; the relay goes on."""
+        self.publish(orders)
         with suppress(OperationalError):
             self.run_failing(place, Failing(number, OperationalError("server closed the connection"), after=after))
 
-    @rule(place=places, heir=places, sent=strategies.booleans(), answers=answers)
-    def hang_while_another_takes_over(self, place: int, heir: int, sent: bool, answers: list[Answer]) -> None:
-        """Freeze a relay past its lease while it sends, let another one work, and continue it."""
+    @rule(place=places, orders=orders, sent=strategies.booleans(), answers=answers)
+    def hang_while_others_take_over(self, place: int, orders: list[Message], sent: bool, answers: list[Answer]) -> None:
+        """Freeze a relay past its lease while it sends, let the others work, and continue it."""
+        self.publish(orders)
         taken: dict[str, set[int]] = {}
 
         def hang() -> None:
             self.clock.wait(conf.DLQ_RELAY_LEASE.total_seconds() + 1)
             self.broker.answers = answers
-            others = [self.relay(heir), self.relay(3 - place - heir)] if heir != place else []
-            for other in others * 2:
+            for other in [self.relay(other) for other in range(3) if other != place] * 2:
                 self.clock.wait(TICK)
                 other.run_once()
             taken["rows"] = rows_of_others(zombie)
@@ -183,12 +184,14 @@ class Relays(RuleBasedStateMachine):
         """Let time pass."""
         self.clock.wait(seconds)
 
+    @precondition(lambda self: not self.promises.paused)
     @rule(topic=topics, key=strategies.none() | keys)
     def pause(self, topic: str, key: str | None) -> None:
         """Pause a topic or a key."""
         switches.pause(topic=topic, key=key, actor="ann", reason="a test")
         self.promises.paused.setdefault(topic if key is None else (topic, key), self.clock.now())
 
+    @precondition(lambda self: self.promises.paused)
     @rule()
     def resume_all(self) -> None:
         """Resume whatever is paused."""
@@ -264,6 +267,11 @@ class Relays(RuleBasedStateMachine):
             connection.needs_rollback = False
 
 
+def seconds(span: timedelta | None, otherwise: float) -> float:
+    """Return the seconds of a span that may not be given."""
+    return otherwise if span is None else span.total_seconds()
+
+
 class Rollback(Exception):
     """Ends an example."""
 
@@ -276,13 +284,13 @@ def rows_of_others(relay: Relay) -> set[int]:
 
 @pytest.mark.once
 @pytest.mark.django_db
-@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=4)
+@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=6)
 def test_whatever_happens_to_relays_the_promises_are_kept() -> None:
     run_state_machine_as_test(
         Relays,
         settings=settings(
-            max_examples=EXAMPLES or 60,
-            stateful_step_count=40,
+            max_examples=EXAMPLES or 50,
+            stateful_step_count=30,
             derandomize=not EXAMPLES,
             # To find the shortest story that fails may take minutes.
             phases=list(Phase) if EXAMPLES else [Phase.explicit, Phase.generate],
