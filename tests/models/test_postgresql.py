@@ -71,3 +71,21 @@ def test_only_what_was_confirmed_leaves_the_outbox() -> None:
     OutboxMessage.objects.complete([(OutboxMessage.objects.get(pk=first.pk), 0, 0)])
     assert list(OutboxMessage.objects.values_list("pk", flat=True)) == [second.pk]
     assert list(PublishedMessage.objects.values_list("outbox_id", flat=True)) == [first.pk]
+
+
+@pytest.mark.parametrize("step", [1, 2, 50], ids=["side by side", "with gaps", "far apart"])
+def test_each_row_that_moves_has_its_own_place_and_those_between_stay(step: int) -> None:
+    with transaction.atomic():
+        outbox.publish_many([outbox.Message("t", str(n)) for n in range(150)])
+    rows = list(OutboxMessage.objects.order_by("id"))
+    chosen = rows[::step][:3]
+    places = [(row, row.pk % 7, row.pk * 2**33) for row in (chosen[2], chosen[0], chosen[1])]
+
+    assert OutboxMessage.objects.complete(places) == 3
+
+    history = PublishedMessage.objects.order_by("outbox_id")
+    assert [(sent.outbox_id, sent.partition, sent.offset) for sent in history] == [
+        (row.pk, row.pk % 7, row.pk * 2**33) for row in chosen
+    ]
+    left = set(OutboxMessage.objects.values_list("pk", flat=True))
+    assert left == {row.pk for row in rows} - {row.pk for row in chosen}
