@@ -1,3 +1,4 @@
+import gc
 import os
 import random
 import signal
@@ -12,9 +13,11 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django_dlq import runner, signals
 from django_dlq.exceptions import BrokerUnavailable, Reject
 from django_dlq.runner import (
+    COLLECT_AFTER,
     SUPERVISOR,
     Loop,
     close_connections,
+    collecting_rarely,
     lost_connection,
     open_connections,
     orphaned,
@@ -324,3 +327,12 @@ class TestConnections:
         run(lambda: connection.ensure_connection() or 1)
 
         assert (connection.connection is before) is stays
+
+
+def test_garbage_is_looked_for_less_often_while_a_machine_runs_and_as_before_afterwards():
+    before = gc.get_threshold()
+    with collecting_rarely():
+        assert gc.get_threshold()[0] == COLLECT_AFTER
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold() == before
+    assert not gc.get_freeze_count()

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_dlq.conf import conf
 from django_dlq.exceptions import DlqError
-from django_dlq.runner import Loop, Machine, until_idle
+from django_dlq.runner import Loop, Machine, collecting_rarely, until_idle
 
 
 def seconds(text: str) -> float:
@@ -47,7 +47,8 @@ class MachineCommand(BaseCommand):
             if options["once"]:
                 self.stdout.write(self.report(until_idle(machine, patience=self.patience)))
             else:
-                Loop(machine, idle=options["interval"] or self.idle()).run()
+                with collecting_rarely():
+                    Loop(machine, idle=options["interval"] or self.idle()).run()
         except DlqError as error:
             raise CommandError(str(error)) from error
 
