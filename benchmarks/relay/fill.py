@@ -1,13 +1,12 @@
 """Put messages into the outbox with COPY, as `publish_many` would have written them, but ten million of them."""
 
 import json
-import uuid
 from collections.abc import Callable, Iterator
 
 from benchmarks import database
 from benchmarks.bodies import body
 from benchmarks.raw import Connection
-from django_dlq.message import lane_of
+from django_dlq.message import lane_of, new_message_id
 
 COLUMNS = 'message_id, message_key, topic, key, tag, headers, body, broker, lane, priority, "group"'
 COPY = f"COPY django_dlq_outboxmessage ({COLUMNS}) FROM STDIN"
@@ -41,7 +40,7 @@ def copy(connection: Connection, topic: str, messages: int, *, key: Key = distin
 
 def _lines(topic: str, numbers: range, key: Key) -> Iterator[str]:
     for number in numbers:
-        identity, name = uuid.uuid4(), key(number)
+        identity, name = new_message_id(), key(number)
         content = json.dumps(body(number), separators=(",", ":")).encode().hex()
         lane = lane_of(name.encode())
         yield f"{identity}\t{identity}\t{topic}\t{name}\t\t[]\t\\\\x{content}\tdefault\t{lane}\t0\t\n"
