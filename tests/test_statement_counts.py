@@ -23,6 +23,8 @@ RECORD = Record(topic="orders", body=b"{}", headers=((ID, b"m-1"),), partition=0
 IS_POSTGRESQL = connection.vendor == "postgresql"
 TO_HISTORY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "SELECT", "INSERT", "DELETE", "COMMIT"]
 AWAY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "DELETE", "COMMIT"]
+# A page is read along the indexes, by some statements that go to the server as one.
+READING = "SET" if IS_POSTGRESQL else "SELECT"
 
 # SQLite takes so few parameters that Django has to part what is larger.
 MANY = 50 if connection.vendor == "sqlite" else 500
@@ -73,7 +75,7 @@ def test_a_relayed_batch_costs_the_same_statements_whatever_its_size(relay: Rela
     fill(messages)
     with CaptureQueriesContext(connection) as captured:
         assert relay.run_once() == messages
-    assert words(captured) == ["SELECT", *TO_HISTORY]
+    assert words(captured) == [READING, *TO_HISTORY]
 
 
 @override_settings(DLQ_PUBLISHED_RETENTION=timedelta(0))
@@ -81,14 +83,14 @@ def test_without_history_a_batch_is_only_deleted(relay: Relay) -> None:
     fill(MANY)
     with CaptureQueriesContext(connection) as captured:
         assert relay.run_once() == MANY
-    assert words(captured) == ["SELECT", *AWAY]
+    assert words(captured) == [READING, *AWAY]
     assert not OutboxMessage.objects.exists()
 
 
 def test_an_idle_relay_only_looks(relay: Relay) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert relay.run_once() == 0
-    assert words(captured) == ["SELECT"]
+    assert words(captured) == [READING]
 
 
 def test_a_handled_message_costs_its_inbox_row_and_what_the_handler_does(group: str) -> None:

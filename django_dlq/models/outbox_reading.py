@@ -17,7 +17,7 @@ from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
 from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, expressions
-from django_dlq.models.postgresql_binary import reading_cursor
+from django_dlq.models.postgresql_reading import can_read, read
 
 PAGE_BYTES = 16_000_000
 """The most that the bodies of one page may take in memory, unless a single one takes more."""
@@ -146,7 +146,10 @@ class _Compiled:
     def run(self, after: int) -> list[Outgoing]:
         """Return the rows, those of the first part in the order of their ids."""
         parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
-        with reading_cursor(connections[self._using]) as cursor:
+        connection = connections[self._using]
+        if can_read(connection):
+            return list(map(Outgoing._make, read(connection, self._sql, parameters)))
+        with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             fetched = cursor.fetchall()
         return list(map(Outgoing._make, self._first.results_iter([fetched])))

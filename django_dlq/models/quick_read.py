@@ -7,19 +7,13 @@ from typing import Any, Final
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_dlq.models.postgresql_reading import ALONG_INDEXES
+
 LONGEST: Final = 1.0
 """Seconds. SQLite has no such limit, and nothing in it that would make a short read long."""
 
 GIVEN_UP: Final = frozenset({"57014", 1969, 3024})
 """What PostgreSQL, MariaDB and MySQL call a statement that took too long."""
-
-_PLANNING: Final = {
-    # Without up-to-date statistics the planner takes a LIMIT for most of the table, and reads and sorts all of it.
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    "jit": "off",
-}
 
 
 def quick_read(sql: str, parameters: Sequence[Any], *, using: str) -> list[tuple[Any, ...]] | None:
@@ -48,7 +42,7 @@ def _limited(connection: BaseDatabaseWrapper) -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
         return
-    wanted = _PLANNING | {"statement_timeout": f"{LONGEST * 1000:.0f}"}
+    wanted = ALONG_INDEXES | {"statement_timeout": f"{LONGEST * 1000:.0f}"}
     is_inside = connection.in_atomic_block
     with transaction.atomic(connection.alias):
         before = _settings(connection, wanted) if is_inside else {}

@@ -1,0 +1,42 @@
+"""Read rows of PostgreSQL in the order of an index, whatever its planner believes, and in its binary format.
+
+The outbox is empty, and then it is not: its statistics are always wrong. Without good ones the planner takes a LIMIT
+for most of the table, and a few rows that are due for most of it, and so it read and sorted the whole backlog for each
+page. All goes to the server at once, as one transaction, which leaves nothing behind: there may be a pooler between.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+ALONG_INDEXES: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
+"""What the planner must not choose."""
+
+_PLANNING: Final = " ".join(f"SET LOCAL {name} TO {value};" for name, value in ALONG_INDEXES.items())
+_UNDO: Final = " ".join(f"SET LOCAL {name} TO DEFAULT;" for name in ALONG_INDEXES)
+
+
+def can_read(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether `read` can be used: with psycopg 3 and time zones.
+
+    Without USE_TZ only Django's own way of reading text turns moments into those of no time zone.
+    """
+    return connection.vendor == "postgresql" and connection.timezone is not None and _is_psycopg3(connection)
+
+
+def read(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a SELECT. A body comes as it is, not as digits of twice its length."""
+    statement = f"{_PLANNING} DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
+    if connection.in_atomic_block:  # else its end is the end of all this
+        statement += f"; CLOSE dlq; {_UNDO}"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        while cursor.description is None:
+            cursor.nextset()
+        return list(cursor.fetchall())
+
+
+def _is_psycopg3(connection: BaseDatabaseWrapper) -> bool:
+    connection.ensure_connection()
+    return hasattr(connection.connection, "pgconn")

@@ -1,0 +1,135 @@
+"""What is read along the indexes is what Django's own cursor would have read, and sooner."""
+
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from typing import Any
+
+import pytest
+from django.db import ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from django_dlq import outbox
+from django_dlq.models import OutboxMessage, outbox_reading
+from django_dlq.models.outbox_reading import Reading, Scope
+from django_dlq.models.outgoing import Outgoing
+from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
+from tests.postgresql.test_completion_plan import FILL, nodes
+
+pytestmark = pytest.mark.django_db
+
+EVERY_BYTE = bytes(range(256))
+ROWS = 30_000
+PAGE = 1000
+
+
+def page() -> list[Outgoing]:
+    return Reading(Scope(), 10, using="default").page(0).rows
+
+
+@pytest.fixture
+def messages() -> None:
+    with transaction.atomic():
+        outbox.publish_many(
+            [
+                outbox.Message("t", EVERY_BYTE, key="100 % ü", tag="'\\", headers={"h": EVERY_BYTE}, priority=3),
+                outbox.Message("t", "", expires_in=timedelta(days=1)),
+                outbox.Message("t", "late", expires_in=timedelta(0)),
+            ]
+        )
+
+
+def test_rows_are_the_same_as_through_djangos_cursor(messages: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = page()
+    monkeypatch.setattr(outbox_reading, "can_read", lambda _: False)
+    assert page() == binary
+    assert [row.record() for row in page()] == [row.record() for row in binary]
+    assert [bool(row.is_expired) for row in binary] == [False, False, True, False]  # the urgent one is there twice
+
+
+def test_the_transaction_that_it_is_read_in_goes_on_as_before(messages: None) -> None:
+    assert page() == page()
+    with connection.cursor() as cursor:
+        for name in ALONG_INDEXES:
+            cursor.execute(f"SHOW {name}")
+            assert cursor.fetchone() == ("on",), name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_connection_that_it_is_read_on_stays_as_it_was(messages: None) -> None:
+    assert page() == page()
+    test_the_transaction_that_it_is_read_in_goes_on_as_before(messages)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_errors_are_djangos_and_the_next_statement_goes_on(messages: None) -> None:
+    with pytest.raises(ProgrammingError, match="no_such_column"):
+        read(connection, "SELECT no_such_column FROM django_dlq_outboxmessage WHERE id = %s", [1])
+    assert page()
+
+
+def test_it_is_one_statement_that_can_be_captured(messages: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        page()
+    assert [query["sql"][:9] for query in captured] == ["SET LOCAL"]
+
+
+def test_without_time_zones_or_psycopg_3_it_is_left_to_django() -> None:
+    class Double:
+        """A connection as can_read sees it."""
+
+        vendor, timezone, connection = "postgresql", UTC, connection.connection
+
+        def ensure_connection(self) -> None:
+            """There is one."""
+
+    double: Any = Double()
+    assert can_read(double)
+    double.timezone = None
+    assert not can_read(double)
+    double.timezone, double.connection = UTC, object()  # what psycopg2 has is another
+    assert not can_read(double)
+    double.vendor, double.connection = "sqlite", connection.connection
+    assert not can_read(double)
+
+
+@pytest.fixture(params=["never analysed", "analysed", "known for delays only"])
+def backlog(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fill the outbox behind a planner that knows nothing of it, all, or only what was delayed."""
+    with connection.cursor() as cursor:
+        if request.param == "known for delays only":
+            cursor.execute(FILL, [500])
+            cursor.execute("UPDATE django_dlq_outboxmessage SET due_at = now() + interval '1 day'")
+            cursor.execute("ANALYZE django_dlq_outboxmessage")
+        cursor.execute(FILL, [ROWS])
+        if request.param == "analysed":
+            cursor.execute("ANALYZE django_dlq_outboxmessage")
+        yield
+
+
+@pytest.mark.django_db(transaction=True)  # which empties the tables, else other tests meet the dead rows
+def test_a_page_is_read_along_the_primary_key_and_nothing_is_sorted(backlog: None) -> None:
+    reading = Reading(Scope(), PAGE, using="default")
+    plans: list[dict[str, Any]] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "DECLARE" not in sql:
+            return execute(sql, params, many, context)
+        planning, _, query = sql.partition("; FETCH ALL")[0].partition("DECLARE dlq BINARY CURSOR FOR")
+        execute(f"{planning} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", params, many, context)
+        cursor = context["cursor"]
+        while cursor.description is None:
+            cursor.nextset()
+        plans.append(cursor.fetchone()[0][0]["Plan"])
+        return execute(sql, params, many, context)
+
+    # Behind the dead entries that other tests have left in the index.
+    first = OutboxMessage.objects.filter(due_at=None).order_by("id").values_list("id", flat=True)[0]
+    with connection.execute_wrapper(explain):
+        assert len(reading.page(first - 1).rows) == PAGE
+
+    (plan,) = plans
+    parts = nodes(plan)
+    assert not [node for node in parts if node["Node Type"] in ("Seq Scan", "Sort")]
+    (along,) = (node for node in parts if node.get("Index Name") == "django_dlq_outboxmessage_pkey")
+    assert along["Actual Rows"] == PAGE
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < PAGE / 2
