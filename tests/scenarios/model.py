@@ -5,9 +5,9 @@ What is promised, exactly, and looked at whenever something arrives or has been 
 1. What was committed is in the outbox, has arrived, or is a dead letter; and in the end the outbox is empty.
 2. What was rolled back never arrives.
 3. Of one topic and key, messages without a delay arrive for the first time in the order in which they were published,
-   whatever their priorities are. Only dead letters are passed over; in a topic of DLQ_HOLD_TOPICS only expired ones, and
-   those that a person has replayed or discarded. Not promised: the order of delayed messages, of messages without a key,
-   and of different keys.
+   whatever their priorities are. Only dead letters are passed over; in a topic of DLQ_HOLD_TOPICS only expired ones,
+   and those that a person has replayed or discarded. Not promised: the order of delayed messages, of messages without
+   a key, and of different keys.
 4. Nothing arrives before its time, and nothing is sent after its expiry that was not already in hand then.
 5. What another relay has taken over leaves the outbox only by that relay: a completion of an old epoch changes nothing.
 6. What is paused does not arrive, from a second after the pause on.
