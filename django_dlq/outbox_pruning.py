@@ -8,6 +8,7 @@ from django.db.models import Q
 from django_dlq import burial, debezium
 from django_dlq.conf import conf
 from django_dlq.models import OutboxMessage, in_future
+from django_dlq.models.first_rows import first_rows
 from django_dlq.models.replication_slot import is_read, slots_in_order
 
 
@@ -36,10 +37,10 @@ def followed_brokers(using: str) -> Mapping[str, int]:
 def _prune(broker: str, was_sent: Q, *, limit: int) -> int:
     assert conf.DLQ_OUTBOX_RETENTION is not None
     # The oldest first, and only then by age, which has no index: or each look would read the whole outbox.
-    oldest = OutboxMessage.objects.filter(broker=broker).order_by("pk")[:limit]
+    oldest = OutboxMessage.objects.filter(broker=broker).order_by("pk")
     is_old = Q(created_at__lt=in_future(-conf.DLQ_OUTBOX_RETENTION))
     found = oldest.annotate(may_go=is_old & was_sent).values_list("pk", "letter_id", "may_go")
-    rows = [(pk, letter) for pk, letter, may_go in found if may_go]
+    rows = [(pk, letter) for pk, letter, may_go in first_rows(found, limit) if may_go]
     OutboxMessage.objects.filter(pk__in=[pk for pk, _ in rows]).delete()
     burial.resolve_replays([letter for _, letter in rows if letter is not None])
     return len(rows)

@@ -8,6 +8,7 @@ from django.db.models import Case, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.first_rows import first_rows
 from django_dlq.models.indexes import RecencyIndex
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
@@ -38,7 +39,7 @@ class PublishedQuerySet(models.QuerySet["PublishedMessage"]):
         was_published = _whether(Q(published_at__lt=before))
         was_written = _whether(Q(created_at__lt=before))
         columns = self.filter(pk__gt=after).order_by("pk").values_list("pk", was_published, was_written)
-        rows = list(columns[:size])
+        rows = first_rows(columns, size)
         outdated = [pk for pk, is_outdated, _ in rows if is_outdated]
         goes_on = len(rows) == size and any(is_old for _, _, is_old in rows)
         return Page(outdated, rows[-1][0] if rows else after, goes_on)

@@ -1,8 +1,9 @@
 """Walk along the outbox, and hand each row out once.
 
 Ids are drawn before transactions commit, so a row may appear behind the place that the walk has reached. It therefore
-goes back again and again: a few seconds' worth all the time, and to the very beginning now and then. Each goes only as
-often as it costs a small share of the time, however much lies there that is dead or may not be sent.
+goes back again and again: a few seconds' worth all the time, and to the very beginning every second. Where much lies
+that is dead or may not be sent, it goes less often, so that this costs a small share of the time; but it never rests
+longer than SWEEP and FULL_PASS say.
 """
 
 import time
@@ -13,14 +14,15 @@ from django_dlq.models import OutboxMessage
 from django_dlq.models.outbox_reading import Page, Reading, Scope
 from django_dlq.models.outgoing import Outgoing
 from django_dlq.relaying.order import in_sending_order
+from django_dlq.relaying.pace import SHARE, Pace
 
 LATE = 5.0
-"""Seconds for which the place that was reached is still looked at all the time."""
+"""What commits within so many seconds after it has drawn its id is found by the next sweep."""
 
-SWEEP_EVERY, FULL_PASS_EVERY = 0.005, 10.0
+SWEEP, FULL_PASS = (0.005, 3.0), (1.0, 300.0)
+"""The least and the most seconds of rest after a look at what was passed by lately, and at all there is."""
+
 QUICK = 0.1
-SHARE = 50
-"""A pass that took a second is not made again for so many seconds."""
 
 
 class Reader:
@@ -32,9 +34,12 @@ class Reader:
         # Where the walk stands, and how far it has ever been: behind that it goes over old ground.
         self._position = self._reached = 0
         self._trail: deque[tuple[float, int]] = deque()
-        self._pass_took = 0.0
-        self._is_full_pass = True
-        self._next_sweep = self._next_full_pass = self._next_elders = 0.0
+        self._sweeping, self._passing_all = Pace(*SWEEP), Pace(*FULL_PASS)
+        # Which of the two is under way, and how long its pages have taken.
+        self._going_back: Pace | None = self._passing_all
+        self._took = 0.0
+        self._went_back_at = 0.0
+        self._next_elders = 0.0
 
     def read(self, scope: Scope, size: int) -> list[Outgoing]:
         """Return rows to send next, in the order to send them; they are not handed out again until released.
@@ -67,34 +72,37 @@ class Reader:
     def start_over(self) -> None:
         """Forget what was handed out, and begin at the beginning."""
         self._taken.clear()
-        self._position = 0
-        self._is_full_pass = True
+        self._go_back(0, self._passing_all)
 
     def _prepare(self, scope: Scope, size: int) -> Reading:
         now = self._reading
         if now is None or now.scope != scope or now.size != size:
             if now is None or now.scope != scope:
                 # What lay outside the old scope has been passed by.
-                self._position, self._is_full_pass = 0, True
+                self._go_back(0, self._passing_all)
             now = self._reading = Reading(scope, size, using=OutboxMessage.objects.db)
         return now
 
     def _next_page(self, reading: Reading) -> tuple[list[Outgoing], bool]:
         began = time.monotonic()
         page = reading.page(self._position)
-        self._pass_took += time.monotonic() - began
+        self._took += time.monotonic() - began
         self._walk_on(page)
         return self._not_taken(page), page.is_full
 
     def _choose_start(self) -> None:
-        """At the end of a pass, go back if it is time."""
+        """At the end of the way, go back if it is time."""
         if self._position < self._reached:
             return
         now = time.monotonic()
-        if now >= self._next_full_pass:
-            self._position, self._is_full_pass = 0, True
-        elif now >= self._next_sweep:
-            self._position = self._trail[0][1] if self._trail else 0
+        if self._passing_all.is_due(now):
+            self._go_back(0, self._passing_all)
+        elif self._sweeping.is_due(now):
+            self._go_back(self._trail[0][1] if self._trail else 0, self._sweeping)
+
+    def _go_back(self, position: int, pace: Pace) -> None:
+        self._position, self._going_back, self._took = position, pace, 0.0
+        self._went_back_at = time.monotonic()
 
     def _walk_on(self, page: Page) -> None:
         self._position = page.last if page.is_full else max(page.last, self._reached)
@@ -102,17 +110,17 @@ class Reader:
             return
         now = time.monotonic()
         self._reached = self._position
-        self._next_sweep = now + max(SWEEP_EVERY, self._pass_took * SHARE)
-        if self._is_full_pass:
-            self._next_full_pass = now + max(FULL_PASS_EVERY, self._pass_took * SHARE)
-        self._pass_took, self._is_full_pass = 0.0, False
+        # What is read on new ground puts nothing off: while there is much to send, there is always some of that.
+        if self._going_back is not None:
+            self._going_back.rest(now, self._took)
+            self._going_back = None
         self._leave_trail(now)
 
     def _leave_trail(self, now: float) -> None:
         if not self._trail or now - self._trail[-1][0] >= LATE / 10:
             self._trail.append((now, self._reached))
-        # The first entry is the youngest that is old enough.
-        while len(self._trail) > 1 and now - self._trail[1][0] >= LATE:
+        # The first entry is the youngest that is old enough: what the last look could not see has committed since.
+        while len(self._trail) > 1 and self._went_back_at - self._trail[1][0] >= LATE:
             self._trail.popleft()
 
     def _not_taken(self, page: Page) -> list[Outgoing]:

@@ -1,46 +1,60 @@
-"""Looking for what is outdated reads a page of a long history, not the history."""
+"""Looking for what is outdated reads a page of a long table, not the table."""
 
-import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 
-from django_dlq.models import PublishedMessage
+from django_dlq import outbox_pruning
+from django_dlq.debezium import slot_name
+from django_dlq.models import OutboxMessage, PublishedMessage
 from django_dlq.retention import ROWS_PER_STEP
+from tests.postgresql.filling import fill_history, fill_outbox
+from tests.postgresql.plans import Plan, analyse, forget_statistics, plans_of
 
 ROWS = 30_000
-FILL = """
-    INSERT INTO django_dlq_publishedmessage (
-        outbox_id, message_id, message_key, topic, tag, headers, body, broker, priority, "group",
-        created_at, published_at
-    )
-    SELECT n, n::text, n::text, 't', '', '[]', repeat('x', 250)::bytea, 'default', 0, '', now(), now()
-    FROM generate_series(1, %s) AS n
-    """
+analysed = pytest.mark.parametrize("analysed_at", [None, 0, 10, ROWS])
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("has_statistics", [False, True])
-def test_a_look_at_a_history_where_nothing_is_outdated_reads_one_page(has_statistics: bool) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(FILL, [ROWS])
-        if has_statistics:
-            cursor.execute("ANALYZE django_dlq_publishedmessage")
-        with connection.execute_wrapper(explaining):
-            page = PublishedMessage.objects.page(timedelta(days=7), after=0, size=ROWS_PER_STEP)
-    assert (page.outdated, page.goes_on) == ([], False)
-    assert plans.pop() < ROWS_PER_STEP / 2
+@analysed
+def test_a_look_at_a_history_where_nothing_is_outdated_reads_one_page(analysed_at: int | None) -> None:
+    forget_statistics(PublishedMessage)
+    if analysed_at is not None:
+        fill_history(1, analysed_at)
+        analyse(PublishedMessage)
+    fill_history((analysed_at or 0) + 1, ROWS)
+
+    def look() -> None:
+        page = PublishedMessage.objects.page(timedelta(days=7), after=0, size=ROWS_PER_STEP)
+        assert (page.outdated, page.goes_on) == ([], False)
+
+    check(plans_of(look))
 
 
-plans: list[int] = []
+@pytest.mark.django_db
+@analysed
+def test_a_look_at_an_outbox_where_nothing_is_outdated_reads_one_page(
+    analysed_at: int | None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirmed = {slot_name(connection.settings_dict["NAME"], "default"): 0}
+    monkeypatch.setattr(outbox_pruning, "slots_in_order", lambda using: confirmed)
+    settings.DLQ_OUTBOX_RETENTION = timedelta(days=7)
+    forget_statistics(OutboxMessage)
+    if analysed_at is not None:
+        fill_outbox(analysed_at)
+        analyse(OutboxMessage)
+    fill_outbox(ROWS - (analysed_at or 0))
+
+    def look() -> None:
+        assert outbox_pruning.prune_outbox(ROWS_PER_STEP) == 0
+
+    check(plans_of(look))
 
 
-def explaining(execute, sql, params, many, context):
-    """Run a statement a second time to know how many pages it touches, and that it goes along the index."""
-    execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params, many, context)
-    (found,) = context["cursor"].fetchone()
-    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-    assert "Seq Scan" not in str(plan)
-    plans.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
-    return execute(sql, params, many, context)
+def check(plans: list[Plan]) -> None:
+    (plan,) = plans
+    assert "Seq Scan" not in plan.kinds
+    assert "Sort" not in plan.kinds
+    assert plan.pages < ROWS_PER_STEP / 2
