@@ -15,7 +15,8 @@
     ├── RelayIsOff                   Debezium sends the outbox
     ├── HandlerDecision              raised by a handler to say what shall happen
     │   ├── RetryLater
-    │   └── Reject
+    │   ├── Reject
+    │   └── Skip
     ├── UnknownHandler               a letter's handler is no longer in the code
     ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
     ├── Expired                      a message outlived its expiry
@@ -143,6 +144,12 @@ class Reject(HandlerDecision):
     """Make this message a dead letter at once, without any retry."""
 
     code = "rejected"
+
+
+class Skip(HandlerDecision):
+    """Pass this message over for good: it is neither handled nor a dead letter, and the inbox keeps the reason."""
+
+    code = "skipped"
 
 
 class UnknownHandler(DlqError):

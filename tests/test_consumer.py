@@ -364,7 +364,10 @@ class TestFailing:
 
     @pytest.mark.parametrize("delay", [60, timedelta.max, timedelta(-1)])
     def test_a_delay_that_nobody_can_wait_for_is_a_failure_of_the_handler(self, registry, shop, delay):
-        handled_by(registry, lambda message: raising(RetryLater("busy", delay=delay))(message))
+        def asks(message):
+            raise RetryLater("busy", delay=delay)
+
+        handled_by(registry, asks)
         consume(shop, record("1"), record("2", offset=1))
 
         assert {letter.state for letter in DeadLetter.objects.all()} == {State.RETRYING}
