@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
 
 from django_dlq import signals
@@ -18,6 +18,7 @@ from django_dlq.fingerprint import Failure
 from django_dlq.hold_policy import must_hold
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import (
+    DatabaseNow,
     DeadLetter,
     DeadLetterEvent,
     Kind,
@@ -30,7 +31,18 @@ from django_dlq.models import (
 )
 from django_dlq.registry import Handler
 
-__all__ = ["bury_received", "bury_unsent", "fail_again", "resolve", "resolve_replay_of", "resolve_replays"]
+__all__ = [
+    "bury_received",
+    "bury_unsent",
+    "compensate",
+    "fail_again",
+    "lock_open",
+    "lock_retrying",
+    "resolve",
+    "resolve_replay_of",
+    "resolve_replays",
+    "skip",
+]
 
 
 def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
@@ -49,7 +61,8 @@ def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
             columns = row.message_columns() | {"source": Source.RELAY, "group": row.group, "holds_key": holds}
             letter = _new_letter(failure, delay=None, **columns)
         else:
-            _write_failure(letter, failure, delay=None, **({"holds_key": True} if holds else {}))
+            changes: dict[str, Any] = {"holds_key": True} if holds else {}
+            _write_failure(letter, failure, delay=None, **changes)
         OutboxMessage.objects.filter(pk=row.pk).delete()
     signals.tell(signals.message_failed, DeadLetter, letter=letter)
     return letter
@@ -83,6 +96,37 @@ def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
     with transaction.atomic(using=_database()):
         letter.move("resolve")
         DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
+
+
+def skip(letter: DeadLetter, *, actor: str, reason: str) -> None:
+    """Settle a letter whose message its handler has decided to pass over; in the caller's transaction."""
+    letter.move("skip")
+    DeadLetterEvent.objects.note(letter, Kind.SKIPPED, actor=actor, reason=reason)
+
+
+def compensate(
+    message: ReceivedMessage, failure: Failure, *, handler: Handler, letter: DeadLetter | None, actor: str, by: str
+) -> None:
+    """Write down that a message failed and that the function `by` made it good; in the caller's transaction."""
+    if letter is None:
+        columns = _received_columns(message, handler) | {"open_key": None, "closed_at": DatabaseNow()}
+        letter = _new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
+    else:
+        _write_failure(letter, failure, delay=None, verb="compensate")
+    DeadLetterEvent.objects.note(letter, Kind.COMPENSATED, actor=actor, data={"by": by})
+
+
+def lock_retrying(letter: DeadLetter) -> DeadLetter | None:
+    """Lock a letter until the end of the transaction, unless it is no longer as it was read."""
+    unchanged = DeadLetter.objects.filter(pk=letter.pk, state=State.RETRYING, attempts=letter.attempts)
+    return unchanged.select_for_update().first()
+
+
+def lock_open(message: ReceivedMessage) -> DeadLetter | None:
+    """Lock the message's open letter until the end of the transaction, if there is one that nobody has locked."""
+    can_skip = connections[_database()].features.has_select_for_update_skip_locked
+    letters = DeadLetter.objects.of_message(message.group, message.message_key)
+    return letters.select_for_update(skip_locked=can_skip).first()
 
 
 def resolve_replays(letter_ids: Iterable[int]) -> None:
@@ -139,23 +183,25 @@ def _received_columns(message: ReceivedMessage, handler: Handler) -> dict[str, A
 
 
 def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) -> DeadLetter:
+    columns.setdefault("state", State.DEAD if delay is None else State.RETRYING)
     letter = DeadLetter.objects.create(
-        state=State.DEAD if delay is None else State.RETRYING,
         next_attempt_at=None if delay is None else in_future(delay),
         attempts=1,
         **_failure_columns(failure),
         **columns,
     )
     # What the database's clock has filled in.
-    letter.refresh_from_db(fields=["next_attempt_at"])
+    letter.refresh_from_db(fields=["next_attempt_at", "closed_at"])
     _note_failure(letter, failure, is_new=True)
     return letter
 
 
-def _write_failure(letter: DeadLetter, failure: Failure, *, delay: timedelta | None, **changes: Any) -> None:
+def _write_failure(
+    letter: DeadLetter, failure: Failure, *, delay: timedelta | None, verb: str = "", **changes: Any
+) -> None:
     is_new = failure.fingerprint != letter.fingerprint
     changes |= _failure_columns(failure)
-    letter.failed_again("give_up" if delay is None else "retry", delay=delay, **changes)
+    letter.failed_again(verb or ("give_up" if delay is None else "retry"), delay=delay, **changes)
     _note_failure(letter, failure, is_new=is_new)
 
 

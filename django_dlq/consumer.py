@@ -9,14 +9,13 @@ from collections import deque
 
 from django.db import InterfaceError, OperationalError
 
-from django_dlq import burial, inbox, signals
+from django_dlq import burial, failures, inbox, signals
 from django_dlq import message as wire
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
 from django_dlq.debezium import as_relayed
 from django_dlq.exceptions import UnknownHandler
-from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.registry import Handler, handlers
 from django_dlq.runner import lost_connection, open_connections
@@ -98,7 +97,7 @@ def settle(group: str, record: Record) -> None:
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if isinstance(error, KeyboardInterrupt) or lost_connection(error):
             raise
-        _bury(message, handler, error)
+        failures.settle(message, handler, error)
 
 
 def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
@@ -127,12 +126,6 @@ def _handle(message: ReceivedMessage, handler: Handler) -> None:
     else:
         _end_replay(message)
         signals.tell(signals.message_skipped, Consumer, message=message, why="duplicate")
-
-
-def _bury(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
-    failure = Failure.of(error, message.group, handler.name)
-    delay = handler.delay_after(message.attempt, error)
-    burial.bury_received(message, failure, handler=handler, delay=delay)
 
 
 def _end_replay(message: ReceivedMessage) -> None:

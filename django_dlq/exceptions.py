@@ -15,7 +15,8 @@
     ├── RelayIsOff                   Debezium sends the outbox
     ├── HandlerDecision              raised by a handler to say what shall happen
     │   ├── RetryLater
-    │   └── Reject
+    │   ├── Reject
+    │   └── Skip
     ├── UnknownHandler               a letter's handler is no longer in the code
     ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
     ├── Expired                      a message outlived its expiry
@@ -28,10 +29,13 @@
 """
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.transaction import TransactionManagementError
+
+LONGEST_DELAY: Final = timedelta(days=36_500)
+"""A moment past the last one a database knows is an error on one and NULL, which means now, on another."""
 
 
 class DlqError(Exception):
@@ -119,12 +123,20 @@ class HandlerDecision(DlqError):
 
 
 class RetryLater(HandlerDecision):
-    """Try this message again, after `delay` if given, else after the next step of the retry policy."""
+    """Try this message again, after `delay` if given, else after the next step of the retry policy.
+
+    It counts as an attempt: when the policy's steps are used up, the message is dead. Raises TypeError or ValueError
+    for a delay that no database can wait for.
+    """
 
     code = "retry_later"
 
     def __init__(self, reason: str = "", *, delay: timedelta | None = None) -> None:
         super().__init__(reason)
+        if delay is not None and not isinstance(delay, timedelta):
+            raise TypeError(f"delay is a timedelta, not {delay!r}")
+        if delay is not None and not timedelta(0) <= delay <= LONGEST_DELAY:
+            raise ValueError(f"delay is from 0 to {LONGEST_DELAY.days} days, not {delay}")
         self.delay = delay
 
 
@@ -132,6 +144,12 @@ class Reject(HandlerDecision):
     """Make this message a dead letter at once, without any retry."""
 
     code = "rejected"
+
+
+class Skip(HandlerDecision):
+    """Pass this message over for good: it is neither handled nor a dead letter, and the inbox keeps the reason."""
+
+    code = "skipped"
 
 
 class UnknownHandler(DlqError):

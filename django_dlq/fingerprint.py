@@ -5,10 +5,12 @@ import traceback
 from dataclasses import dataclass
 from types import TracebackType
 
+from django_dlq.exceptions import HandlerDecision
+
 MOST_CHARACTERS = 100_000
 """Of a message or traceback: what is longer keeps its beginning and its end, where the cause stands."""
 
-OWN_FRAMES = ("django_dlq.consumer", "django_dlq.retries", "django_dlq.inbox")
+OWN_FRAMES = tuple(f"django_dlq.{name}" for name in ("consumer", "retries", "inbox", "failures", "registry"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +23,16 @@ class Failure:
     fingerprint: str
 
     @classmethod
-    def of(cls, error: BaseException, *where: str) -> "Failure":
-        """Describe an exception that happened `where`, e.g. in which group and handler."""
+    def of(cls, error: BaseException, *where: str, cause: str | None = None) -> "Failure":
+        """Describe an exception that happened `where`, e.g. in which group and handler.
+
+        `cause`: what takes the place of all else by which failures there are told apart.
+        """
         return cls(
             error_class=class_path(error),
             error_message=storable(_message(error)),
             traceback=storable("".join(traceback.format_exception(error))),
-            fingerprint=fingerprint(error, *where),
+            fingerprint=fingerprint(error, *where) if cause is None else _digest(*where, cause),
         )
 
 
@@ -37,14 +42,19 @@ def fingerprint(error: BaseException, *where: str) -> str:
     They hash where it failed, the exception's class, and the functions it passed through, without line numbers or the
     message: a release that moves a line, or an id in the text, makes no new cause.
     """
-    parts = [*where, class_path(error), *_functions(error.__traceback__)]
-    return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:32]
+    return _digest(*where, class_path(error), *_functions(error.__traceback__))
 
 
 def class_path(error: BaseException) -> str:
     """Return the dotted path of an exception's class, without `builtins`."""
     cls = type(error)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def one_line(error: BaseException) -> str:
+    """Say in one line why: what a handler's decision says, of any other error its class too."""
+    text = " ".join(storable(_message(error)).split())
+    return text if isinstance(error, HandlerDecision) and text else f"{class_path(error)}: {text}".rstrip(": ")
 
 
 def storable(text: str) -> str:
@@ -54,6 +64,10 @@ def storable(text: str) -> str:
         return text
     half = MOST_CHARACTERS // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:32]
 
 
 def _message(error: BaseException) -> str:

@@ -13,13 +13,14 @@ from typing import TypeVar
 from django.db import router, transaction
 
 from django_dlq import message as wire
-from django_dlq.exceptions import Expired, Reject, RetryLater
+from django_dlq.exceptions import Expired, Reject, RetryLater, Skip
+from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
 from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage, readable
 from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
-__all__ = ["Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"]
+__all__ = ["Compensate", "Decision", "Reject", "RetryLater", "RetryPolicy", "Skip", "handle_once", "handler"]
 
 Function = TypeVar("Function", bound=HandlerFunction)
 GROUP_LENGTH = 100
@@ -31,13 +32,18 @@ def handler(
     tags: Iterable[str] = (),
     retry: RetryPolicy | None = None,
     broker: str = "default",
+    on_failure: FailureRule | None = None,
+    fingerprint: Fingerprint | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
 
     The function is called with a ReceivedMessage inside transaction.atomic(); what it writes to that database is
     committed together with the fact that the message was handled. It raises `Reject("why")` to make a dead letter at
-    once, `RetryLater("why", delay=...)` to be called again later; any other exception follows `retry`, by default
-    DLQ_RETRY_DELAYS. With `tags` it is called only for messages that carry one of them. The function stays callable.
+    once, `RetryLater("why", delay=...)` to be called again later, and `Skip("why")` to pass the message over; any other
+    exception follows `on_failure` if that says something else (a dict of exception classes, or a function of the
+    message and the error, with a Decision or Compensate), and then `retry`, by default DLQ_RETRY_DELAYS.
+    `fingerprint`, a function of the message and the error, returns a text that is equal for failures of one cause. With
+    `tags` it is called only for messages that carry one of them. The function stays callable.
 
     Raises HandlerConflict if another handler of the group takes the same messages.
     Not promised: that effects outside the database happen once.
@@ -45,10 +51,22 @@ def handler(
     _check_names(topics, group)
     if isinstance(tags, str):
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
+    if fingerprint is not None and not callable(fingerprint):
+        raise TypeError(f"fingerprint is a function of a message and an error, not {fingerprint!r}")
+    check_rule(on_failure)
 
     def register(function: Function) -> Function:
         handlers.add(
-            Handler(function=function, topics=topics, group=group, tags=frozenset(tags), retry=retry, broker=broker)
+            Handler(
+                function=function,
+                topics=topics,
+                group=group,
+                tags=frozenset(tags),
+                retry=retry,
+                broker=broker,
+                on_failure=on_failure,
+                fingerprint=fingerprint,
+            )
         )
         return function
 

@@ -12,7 +12,7 @@ from django.db import router, transaction
 
 from django_dlq import debezium
 from django_dlq.conf import conf
-from django_dlq.exceptions import InvalidMessage, MessageTooLarge, OutsideTransaction
+from django_dlq.exceptions import LONGEST_DELAY, InvalidMessage, MessageTooLarge, OutsideTransaction
 from django_dlq.message import IDENTITY_LENGTH, Body, Message, encode_body, encode_headers, is_text, new_message_id
 from django_dlq.models import OutboxMessage, in_future
 from django_dlq.models.fresh import fresh
@@ -20,8 +20,6 @@ from django_dlq.models.fresh import fresh
 __all__ = ["Message", "publish", "publish_many"]
 
 PRIORITIES = range(10)
-LONGEST_SPAN = timedelta(days=36_500)
-"""A moment past the last one a database knows is an error on one and NULL, which means now, on another."""
 
 
 def publish(
@@ -150,8 +148,8 @@ def check_text(name: str, text: object) -> None:
 
 
 def _check_span(name: str, span: object) -> None:
-    if span is not None and (not isinstance(span, timedelta) or not timedelta(0) <= span <= LONGEST_SPAN):
-        raise InvalidMessage(f"{name} must be a timedelta from 0 to {LONGEST_SPAN.days} days, not {span!r}")
+    if span is not None and (not isinstance(span, timedelta) or not timedelta(0) <= span <= LONGEST_DELAY):
+        raise InvalidMessage(f"{name} must be a timedelta from 0 to {LONGEST_DELAY.days} days, not {span!r}")
 
 
 def check_size(row: OutboxMessage, most: int | None = None) -> None:

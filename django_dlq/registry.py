@@ -8,6 +8,7 @@ from django.utils.module_loading import import_string
 
 from django_dlq.conf import conf
 from django_dlq.exceptions import Expired, HandlerConflict
+from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
 from django_dlq.retry_policy import RetryPolicy
 
@@ -27,11 +28,13 @@ class Handler:
     tags: frozenset[str] = frozenset()
     retry: RetryPolicy | None = None
     broker: str = "default"
+    on_failure: FailureRule | None = None
+    fingerprint: Fingerprint | None = None
 
     @property
     def name(self) -> str:
         """The dotted path of the callable, as dead letters name it."""
-        return f"{self.function.__module__}.{getattr(self.function, '__qualname__', repr(self.function))}"
+        return dotted_path(self.function)
 
     def takes(self, topic: str, tag: str) -> bool:
         """Tell whether a message of this topic with this tag is for this handler."""
@@ -42,6 +45,10 @@ class Handler:
         if isinstance(error, (Expired, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
             return None
         return (self.retry or _default_policy()).delay_after(attempt, error)
+
+    def decide(self, message: ReceivedMessage, error: BaseException) -> Choice:
+        """Return what shall be done about a failure; raise what the handler's own rule raises."""
+        return decide(self.on_failure, message, error)
 
     def conflicts_with(self, other: "Handler") -> bool:
         """Tell whether some message would be taken by both: a group handles each message once."""
@@ -85,6 +92,11 @@ class Registry:
 
 
 handlers = Registry()
+
+
+def dotted_path(function: Callable[..., object]) -> str:
+    """Return where a callable is defined, as text."""
+    return f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def _default_policy() -> RetryPolicy:

@@ -1,11 +1,12 @@
 """Try again what failed, when it is due."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from django.db import connections, router, transaction
 
-from django_dlq import burial, inbox, signals
+from django_dlq import burial, failures, inbox, signals
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -14,7 +15,6 @@ from django_dlq.registry import handlers
 from django_dlq.runner import lost_connection
 
 BATCH = 100
-ACTOR = "retries"
 
 
 class Retries:
@@ -67,7 +67,7 @@ def _handle(letter: DeadLetter) -> Callable[[], None]:
         function(message)
 
     is_new = inbox.handle_once(message, letter.group, handle)
-    burial.resolve(letter, actor=ACTOR)
+    burial.resolve(letter, actor=failures.RETRIES)
     if is_new:
         return partial(signals.tell, signals.message_handled, Retries, message=message, handler=handler)
     return partial(signals.tell, signals.message_skipped, Retries, message=message, why="duplicate")
@@ -75,12 +75,11 @@ def _handle(letter: DeadLetter) -> Callable[[], None]:
 
 def _fail(letter: DeadLetter, error: BaseException) -> None:
     handler = handlers.match(letter.group, letter.topic, letter.tag)
-    delay = handler.delay_after(letter.attempts + 1, error) if handler else None
-    try:
-        burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=delay)
-    except IllegalTransition:
-        # Somebody acted on the letter after the attempt was rolled back; what they decided stands.
+    if handler is not None:
+        failures.settle(_message(letter), handler, error, letter=letter)
         return
+    with suppress(IllegalTransition):  # somebody acted on the letter meanwhile
+        burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=None)
 
 
 def _message(letter: DeadLetter) -> ReceivedMessage:

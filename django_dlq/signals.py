@@ -19,7 +19,7 @@ broker_unavailable = Signal()  # broker: alias, error
 broker_available = Signal()  # broker: alias that could not be reached, and has answered again
 database_unavailable = Signal()  # error
 message_handled = Signal()  # message: ReceivedMessage, handler
-message_skipped = Signal()  # message, why: "duplicate", "tag" or "group"
+message_skipped = Signal()  # message, why: "duplicate", "tag", "group", or "decision" with a reason
 message_failed = Signal()  # letter: DeadLetter, now retrying or dead
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
@@ -72,8 +72,8 @@ def _log_database_unavailable(*, error: Exception, **_: Any) -> None:
 
 
 @receiver(message_skipped)
-def _log_message_skipped(*, message: Any, why: str, **_: Any) -> None:
-    logger.debug("skipped %s in group %s: %s", message.message_key, message.group, why)
+def _log_message_skipped(*, message: Any, why: str, reason: str = "", **_: Any) -> None:
+    logger.debug("skipped %s in group %s: %s", message.message_key, message.group, reason or why)
 
 
 @receiver(message_failed)

@@ -21,7 +21,7 @@ def consumer_letter(state: str = State.DEAD, **columns: Any) -> DeadLetter:
         "fingerprint": "f" * 32,
         "attempts": 1,
     } | columns
-    is_open = state not in {State.RESOLVED, State.DISCARDED}
+    is_open = state not in {State.RESOLVED, State.DISCARDED, State.COMPENSATED}
     columns.setdefault("open_key", open_key(columns["group"], columns["message_key"]) if is_open else None)
     return DeadLetter.objects.create(state=state, **columns)
 

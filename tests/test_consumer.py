@@ -362,6 +362,18 @@ class TestFailing:
         assert timedelta(hours=2, minutes=59) < letter.next_attempt_at - database_now("default") <= timedelta(hours=3)
         assert (letter.error_message, letter.error_class) == ("busy", "django_dlq.exceptions.RetryLater")
 
+    @pytest.mark.parametrize("delay", [60, timedelta.max, timedelta(-1)])
+    def test_a_delay_that_nobody_can_wait_for_is_a_failure_of_the_handler(self, registry, shop, delay):
+        def asks(message):
+            raise RetryLater("busy", delay=delay)
+
+        handled_by(registry, asks)
+        consume(shop, record("1"), record("2", offset=1))
+
+        assert {letter.state for letter in DeadLetter.objects.all()} == {State.RETRYING}
+        assert all("delay is" in letter.error_message for letter in DeadLetter.objects.all())
+        assert DeadLetter.objects.count() == 2
+
     @pytest.mark.parametrize("function", [raising(Reject("unknown order")), lambda message: message.json()])
     def test_some_failures_are_final_at_once(self, registry, shop, function):
         handled_by(registry, function)

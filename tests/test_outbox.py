@@ -9,6 +9,7 @@ from django.db.utils import ConnectionDoesNotExist
 
 from django_dlq import outbox
 from django_dlq.exceptions import (
+    LONGEST_DELAY,
     BodyNotSerializable,
     InvalidMessage,
     MessageTooLarge,
@@ -16,7 +17,7 @@ from django_dlq.exceptions import (
     PublishError,
 )
 from django_dlq.models import OutboxMessage, database_now
-from django_dlq.outbox import LONGEST_SPAN, Message
+from django_dlq.outbox import Message
 from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +87,7 @@ def test_delay_and_expiry_are_counted_by_the_databases_clock():
     assert before - tolerance <= row.expires_at - timedelta(hours=2) <= after + tolerance
 
 
-@pytest.mark.parametrize("delay", [timedelta(0), LONGEST_SPAN])
+@pytest.mark.parametrize("delay", [timedelta(0), LONGEST_DELAY])
 def test_the_shortest_and_the_longest_delay_are_written(delay):
     row = outbox.publish("orders", "", delay=delay, expires_in=delay)
 
@@ -96,7 +97,8 @@ def test_the_shortest_and_the_longest_delay_are_written(delay):
 
 @pytest.mark.parametrize("name", ["delay", "expires_in"])
 @pytest.mark.parametrize(
-    "span", [timedelta(microseconds=-1), 5, "1", LONGEST_SPAN + timedelta(microseconds=1), timedelta.max, timedelta.min]
+    "span",
+    [timedelta(microseconds=-1), 5, "1", LONGEST_DELAY + timedelta(microseconds=1), timedelta.max, timedelta.min],
 )
 def test_a_span_that_no_database_can_add_is_refused(name, span):
     with pytest.raises(InvalidMessage, match=name):

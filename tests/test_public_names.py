@@ -12,7 +12,16 @@ pytestmark = pytest.mark.once
 
 ROOMS = {
     "django_dlq.outbox": {"Message", "publish", "publish_many"},
-    "django_dlq.inbox": {"Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"},
+    "django_dlq.inbox": {
+        "Compensate",
+        "Decision",
+        "Reject",
+        "RetryLater",
+        "RetryPolicy",
+        "Skip",
+        "handle_once",
+        "handler",
+    },
     "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
     "django_dlq.switches": {"pause", "resume"},
     "django_dlq.testing": {"CapturedMessages", "DrainError", "Drained", "captured_messages", "drain"},
@@ -50,6 +59,7 @@ CODES = {
     "HandlerDecision": "handler_decision",
     "RetryLater": "retry_later",
     "Reject": "rejected",
+    "Skip": "skipped",
     "UnknownHandler": "unknown_handler",
     "HandlerConflict": "handler_conflict",
     "Expired": "expired",

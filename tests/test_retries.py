@@ -6,6 +6,7 @@ from django.db import OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
 from django_dlq.exceptions import Reject, RetryLater
+from django_dlq.fingerprint import Failure
 from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
 from django_dlq.retries import Retries
 from tests.letters import consumer_letter, timeline
@@ -202,13 +203,13 @@ def test_receivers_are_told_what_became_of_an_attempt(shop):
 def test_what_somebody_decided_during_a_failing_attempt_stands(registry, monkeypatch):
     handled_by(registry, raising(ValueError("no")))
     letter = due()
-    describe = retries.Failure.of
+    describe = Failure.of
 
-    def discarded_meanwhile(*arguments):
+    def discarded_meanwhile(*arguments, **options):
         deadletters.discard(DeadLetter.objects.get(), actor="ana", reason="a test order")
-        return describe(*arguments)
+        return describe(*arguments, **options)
 
-    monkeypatch.setattr(retries.Failure, "of", discarded_meanwhile)
+    monkeypatch.setattr(Failure, "of", discarded_meanwhile)
     assert Retries().run_once() == 1
     letter.refresh_from_db()
     assert (letter.state, letter.attempts) == (State.DISCARDED, 1)

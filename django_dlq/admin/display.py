@@ -21,6 +21,7 @@ ICONS: Final = {
     State.REPLAYING: "➤",
     State.RESOLVED: "✔",
     State.DISCARDED: "⊘",
+    State.COMPENSATED: "⇄",
 }
 
 

@@ -38,6 +38,7 @@ ADVICE = {
     ),
     State.RESOLVED: gettext_lazy("This is settled. There is nothing to do."),
     State.DISCARDED: gettext_lazy("Somebody decided not to send this. Restore it if that was wrong."),
+    State.COMPENSATED: gettext_lazy("This failed, and your code made it good. The timeline says what did it."),
 }
 
 EVENT_ICONS = {
@@ -47,6 +48,8 @@ EVENT_ICONS = {
     Kind.DISCARDED: ICONS[State.DISCARDED],
     Kind.RESTORED: "↺",
     Kind.RESOLVED: ICONS[State.RESOLVED],
+    Kind.SKIPPED: "↷",
+    Kind.COMPENSATED: ICONS[State.COMPENSATED],
 }
 
 PARTS = {
@@ -145,6 +148,7 @@ def _line(site: AdminSite, event: DeadLetterEvent) -> dict[str, Any]:
         "error": data.get("error_class", ""),
         "error_message": data.get("error_message", ""),
         "traceback": data.get("traceback", ""),
+        "by": data.get("by", ""),
         "changed": ", ".join(str(PARTS.get(name, name)) for name in data.get("changed", ())),
         "copy": copy and (copy, _letter_url(site, copy)),
         "original": original and (original, _letter_url(site, original)),

@@ -15,7 +15,7 @@ from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.relaying import relaying_context
 from django_dlq.admin.stopped import stopped_context
-from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage, StoredMessage
+from django_dlq.models import InboxMessage, Outcome, OutboxMessage, PublishedMessage, StoredMessage
 
 
 class StoredMessageAdmin(ReadOnlyAdmin):
@@ -113,12 +113,17 @@ class PublishedMessageAdmin(StoredMessageAdmin):
 
 @admin.register(InboxMessage)
 class InboxMessageAdmin(ReadOnlyAdmin):
-    """Which group has handled which message."""
+    """Which group is done with which message, and why it was not simply handled if it was not."""
 
-    list_display = ("message_key", "group", "topic", "handled")
+    list_display = ("message_key", "group", "topic", "what_was_done", "handled")
     list_filter = ("handled_at",)
     search_help_text = gettext_lazy("A message key. With * at the end: all that begin with it.")
     empty_list = gettext_lazy("No message has been handled yet, or retention has deleted it.")
+
+    @column(gettext_lazy("outcome"), "outcome")
+    def what_was_done(self, row: InboxMessage) -> SafeString:
+        """Show the outcome, and the reason if there is one."""
+        return two_lines(Outcome(row.outcome).label, row.reason)
 
     @column(gettext_lazy("handled"), "handled_at")
     def handled(self, row: InboxMessage) -> object:
@@ -132,6 +137,8 @@ class InboxMessageAdmin(ReadOnlyAdmin):
             (_("Group"), row.group),
             (_("Topic"), row.topic),
             (_("Message id"), row.message_id),
+            (_("Outcome"), Outcome(row.outcome).label),
+            *([(_("Reason"), row.reason)] if row.reason else []),
             (_("Handled"), when(row.handled_at)),
         ]
         return {"facts": facts}

@@ -78,6 +78,7 @@ class Migration(migrations.Migration):
                             ("replaying", "replaying"),
                             ("resolved", "resolved"),
                             ("discarded", "discarded"),
+                            ("compensated", "compensated"),
                         ],
                         max_length=20,
                         verbose_name="state",
@@ -160,6 +161,8 @@ class Migration(migrations.Migration):
                             ("discarded", "discarded"),
                             ("restored", "restored"),
                             ("resolved", "resolved"),
+                            ("skipped", "skipped"),
+                            ("compensated", "compensated"),
                         ],
                         max_length=20,
                         verbose_name="kind",
@@ -208,6 +211,16 @@ class Migration(migrations.Migration):
                     "handled_at",
                     models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="handled at"),
                 ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("handled", "handled"), ("skipped", "skipped"), ("compensated", "compensated")],
+                        db_default="handled",
+                        max_length=20,
+                        verbose_name="outcome",
+                    ),
+                ),
+                ("reason", models.TextField(null=True, verbose_name="reason")),
             ],
             options={
                 "verbose_name": "inbox message",

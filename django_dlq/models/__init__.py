@@ -4,7 +4,7 @@ from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
-from django_dlq.models.inbox_message import InboxMessage
+from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.pause import Pause, Pauses, Scope
 from django_dlq.models.published_message import PublishedMessage
@@ -23,6 +23,7 @@ __all__ = [
     "InboxMessage",
     "Kind",
     "OutboxMessage",
+    "Outcome",
     "Pause",
     "Pauses",
     "PublishedMessage",

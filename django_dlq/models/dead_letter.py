@@ -25,6 +25,7 @@ class State(models.TextChoices):
     REPLAYING = "replaying", _("replaying")
     RESOLVED = "resolved", _("resolved")
     DISCARDED = "discarded", _("discarded")
+    COMPENSATED = "compensated", _("compensated")
 
 
 class Source(models.TextChoices):
@@ -34,7 +35,7 @@ class Source(models.TextChoices):
     CONSUMER = "consumer", _("consumer")
 
 
-CLOSED: Final = frozenset({State.RESOLVED, State.DISCARDED})
+CLOSED: Final = frozenset({State.RESOLVED, State.DISCARDED, State.COMPENSATED})
 
 TRANSITIONS: Final[dict[str, tuple[frozenset[State], State]]] = {
     # verb: (from any of these states, to this one); docs/explanation/lifecycle.md draws it and a test compares
@@ -45,6 +46,8 @@ TRANSITIONS: Final[dict[str, tuple[frozenset[State], State]]] = {
     "discard": (frozenset({State.RETRYING, State.DEAD}), State.DISCARDED),
     "restore": (frozenset({State.DISCARDED, State.REPLAYING}), State.DEAD),
     "resolve": (frozenset({State.RETRYING, State.REPLAYING}), State.RESOLVED),
+    "skip": (frozenset({State.RETRYING, State.DEAD, State.REPLAYING}), State.RESOLVED),
+    "compensate": (frozenset({State.RETRYING, State.DEAD, State.REPLAYING}), State.COMPENSATED),
 }
 
 
@@ -174,7 +177,7 @@ class DeadLetter(StoredMessage):
         self.refresh_from_db(using=using)
 
     def failed_again(self, verb: str, *, delay: timedelta | None, **columns: Any) -> None:
-        """Write another failed attempt, `retry` or `give_up`; once, if two processes made the attempt."""
+        """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt."""
         next_attempt = None if delay is None else in_future(delay)
         counted = {"attempts": F("attempts") + 1, "last_failed_at": DatabaseNow(), "next_attempt_at": next_attempt}
         self.move(verb, only_if=Q(attempts=self.attempts), **counted, **columns)

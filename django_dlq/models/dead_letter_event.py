@@ -28,6 +28,8 @@ class Kind(models.TextChoices):
     DISCARDED = "discarded", _("discarded")
     RESTORED = "restored", _("restored")
     RESOLVED = "resolved", _("resolved")
+    SKIPPED = "skipped", _("skipped")
+    COMPENSATED = "compensated", _("compensated")
 
 
 class DeadLetterEventManager(PrimaryManager["DeadLetterEvent"]):

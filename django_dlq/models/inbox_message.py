@@ -1,4 +1,4 @@
-"""The inbox: which group has handled which message."""
+"""The inbox: which group is done with which message."""
 
 from datetime import timedelta
 from typing import Self
@@ -13,26 +13,43 @@ from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
 
 
+class Outcome(models.TextChoices):
+    """In which way a group is done with a message."""
+
+    HANDLED = "handled", _("handled")
+    SKIPPED = "skipped", _("skipped")
+    COMPENSATED = "compensated", _("compensated")
+
+
 class InboxQuerySet(models.QuerySet["InboxMessage"]):
     """The words in which the consumer and retention speak of the inbox."""
 
-    def claim(self, message: ReceivedMessage, group: str) -> bool:
-        """Insert the row that says "handled", and return False if it is there already.
+    def claim(
+        self, message: ReceivedMessage, group: str, *, outcome: Outcome = Outcome.HANDLED, reason: str | None = None
+    ) -> bool:
+        """Insert the row that says that the group is done with the message; return False if it is there already.
 
         Call it first in the handler's transaction: a duplicate that is being handled elsewhere is waited for, and is
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
         connection = connections[self.db]
-        columns = ("group", "message_key", "message_id", "topic")
-        fields = [self.model._meta.get_field(name) for name in columns]
-        names = ", ".join(connection.ops.quote_name(name) for name in columns)
+        values: dict[str, str | None] = {
+            "group": group,
+            "message_key": message.message_key,
+            "message_id": message.message_id,
+            "topic": message.topic,
+        }
+        if outcome != Outcome.HANDLED:  # which is the column's default
+            values |= {"outcome": outcome.value, "reason": reason}
+        fields = [self.model._meta.get_field(name) for name in values]
+        names = ", ".join(connection.ops.quote_name(name) for name in values)
+        marks = ", ".join(["%s"] * len(values))
         statement = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
         suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
         table = connection.ops.quote_name(self.model._meta.db_table)
-        values = (group, message.message_key, message.message_id, message.topic)
         with connection.cursor() as cursor:
-            cursor.execute(f"{statement} {table} ({names}) VALUES (%s, %s, %s, %s) {suffix}", values)
+            cursor.execute(f"{statement} {table} ({names}) VALUES ({marks}) {suffix}", list(values.values()))
             return bool(cursor.rowcount)
 
     def older_than(self, age: timedelta) -> Self:
@@ -41,13 +58,16 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
 
 
 class InboxMessage(models.Model):
-    """One message that one group has handled. Not promised: anything after DLQ_INBOX_RETENTION has passed."""
+    """One message that one group is done with. Not promised: anything after DLQ_INBOX_RETENTION has passed."""
 
     group = ExactCharField(_("group"), max_length=100)
     message_key = ExactCharField(_("message key"), max_length=IDENTITY_LENGTH)
     message_id = ExactCharField(_("message id"), max_length=IDENTITY_LENGTH)
     topic = ExactCharField(_("topic"), max_length=IDENTITY_LENGTH)
     handled_at = models.DateTimeField(_("handled at"), db_default=DatabaseNow())
+    outcome = models.CharField(_("outcome"), max_length=20, choices=Outcome.choices, db_default=Outcome.HANDLED)
+    # Why it was not simply handled; NULL where it was.
+    reason = models.TextField(_("reason"), null=True)
 
     objects = PrimaryManager.from_queryset(InboxQuerySet)()
 

@@ -1,7 +1,7 @@
 import pytest
 from django.urls import reverse
 
-from django_dlq.models import State
+from django_dlq.models import DeadLetterEvent, Kind, State
 from tests.admin.factories import letter, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -153,3 +153,12 @@ def test_a_binary_body_is_hidden_from_who_may_not_unmask(client):
     page = page_of(client, letter(body=b"\xff hunter2")).content.decode()
     assert "The body is hidden" in page
     assert "hunter2" not in page
+
+
+def test_the_page_of_a_compensated_letter_says_what_made_it_good_and_offers_no_act(staff):
+    row = letter(state=State.COMPENSATED)
+    DeadLetterEvent.objects.note(row, Kind.COMPENSATED, actor="consumer", data={"by": "shop.<handlers>.refund"})
+    response = staff.get(reverse("admin:django_dlq_deadletter_change", args=[row.pk]))
+
+    assert "shop.&lt;handlers&gt;.refund" in response.content.decode()
+    assert all(button.why_not for button in response.context["buttons"])

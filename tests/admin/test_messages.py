@@ -87,6 +87,17 @@ def test_the_inbox_says_which_group_handled_a_message(admin_client):
     assert "shipping" in admin_client.get(f"/admin/django_dlq/inboxmessage/{row.pk}/change/").content.decode()
 
 
+def test_the_inbox_says_why_a_message_was_not_simply_handled(admin_client):
+    columns = {k: v for k, v in message("order-1").items() if k != "body"}
+    row = InboxMessage.objects.create(group="shipping", outcome="skipped", reason="sent <before>", **columns)
+    for shown in (
+        page(admin_client, InboxMessage, q="order-1"),
+        admin_client.get(f"/admin/django_dlq/inboxmessage/{row.pk}/change/").content.decode(),
+    ):
+        assert "skipped" in shown
+        assert "sent &lt;before&gt;" in shown
+
+
 @pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage, InboxMessage])
 def test_a_list_takes_as_many_queries_for_fifty_rows_as_for_five(model, admin_client, django_assert_num_queries):
     def write(count, start):

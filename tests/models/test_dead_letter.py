@@ -28,6 +28,12 @@ DIAGRAM = {
     ("replaying", "restore"): "dead",
     ("retrying", "resolve"): "resolved",
     ("replaying", "resolve"): "resolved",
+    ("retrying", "skip"): "resolved",
+    ("dead", "skip"): "resolved",
+    ("replaying", "skip"): "resolved",
+    ("retrying", "compensate"): "compensated",
+    ("dead", "compensate"): "compensated",
+    ("replaying", "compensate"): "compensated",
 }
 EVERY_PAIR = [(state, verb) for state in State.values for verb in TRANSITIONS]
 

@@ -1,0 +1,129 @@
+"""Do about a failure what the handler's rule says: try again, give up, skip, or compensate."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from django.db import router, transaction
+
+from django_dlq import burial, signals
+from django_dlq.exceptions import IllegalTransition
+from django_dlq.failure_rule import Compensate, Decision
+from django_dlq.fingerprint import Failure, class_path, one_line
+from django_dlq.message import ReceivedMessage
+from django_dlq.models import DeadLetter, InboxMessage, Outcome, Source
+from django_dlq.registry import Handler, dotted_path
+from django_dlq.runner import lost_connection
+
+RETRIES = "retries"
+"""Who acts, in a letter's timeline, where a retry does."""
+
+
+def settle(
+    message: ReceivedMessage, handler: Handler, error: BaseException, *, letter: DeadLetter | None = None
+) -> None:
+    """Settle a message whose handler has failed and whose transaction was rolled back.
+
+    `letter`: the one whose retry this was, as it was read before. If somebody acted on it meanwhile, that stands.
+    Raises only if the database cannot be reached. A rule or a compensation that fails is the message's next failure,
+    with the handler's error as its context.
+    """
+    try:
+        choice = handler.decide(message, error)
+        is_final = handler.delay_after(message.attempt, error) is None
+        if isinstance(choice, Compensate) and (is_final or not choice.after_retries):
+            return _compensate(message, handler, error, choice, letter)
+        if choice is Decision.SKIP:
+            return _skip(message, error, letter)
+    except BaseException as trouble:  # whatever a project's function raises is the letter's content, SystemExit too
+        if isinstance(trouble, KeyboardInterrupt) or lost_connection(trouble):
+            raise
+        choice, error = Decision.RETRY, trouble
+    return _bury(message, handler, error, letter, is_dead=choice is Decision.DEAD)
+
+
+def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -> Failure:
+    """Describe a failure, with the handler's own fingerprint if it makes one that can be had."""
+    cause: str | None = None
+    if handler.fingerprint is not None:
+        try:
+            cause = handler.fingerprint(message, error)
+        except BaseException as trouble:
+            if isinstance(trouble, KeyboardInterrupt):
+                raise
+            error.add_note(f"The handler's fingerprint of this failed with {class_path(trouble)}.")
+        if not isinstance(cause, str | None):
+            error.add_note(f"The handler's fingerprint of this is not text but {type(cause).__name__}.")
+            cause = None
+    return Failure.of(error, message.group, handler.name, cause=cause)
+
+
+def _bury(
+    message: ReceivedMessage, handler: Handler, error: BaseException, letter: DeadLetter | None, *, is_dead: bool
+) -> None:
+    failure = describe(message, handler, error)
+    delay = None if is_dead else handler.delay_after(message.attempt, error)
+    if letter is None:
+        burial.bury_received(message, failure, handler=handler, delay=delay)
+        return
+    with suppress(IllegalTransition):  # somebody acted on the letter after the attempt was rolled back
+        burial.fail_again(letter, failure, delay=delay)
+
+
+def _skip(message: ReceivedMessage, error: BaseException, letter: DeadLetter | None) -> None:
+    reason = one_line(error)
+
+    def skip(letter: DeadLetter | None) -> None:
+        if letter is not None:
+            burial.skip(letter, actor=actor, reason=reason)
+
+    actor = _actor(letter)
+    if _conclude(message, letter, Outcome.SKIPPED, reason, skip):
+        signals.tell(signals.message_skipped, InboxMessage, message=message, why="decision", reason=reason)
+
+
+def _compensate(
+    message: ReceivedMessage, handler: Handler, error: BaseException, choice: Compensate, letter: DeadLetter | None
+) -> None:
+    actor, by = _actor(letter), dotted_path(choice.function)
+    failure = describe(message, handler, error)
+
+    def compensate(letter: DeadLetter | None) -> None:
+        choice.function(message, error)
+        burial.compensate(message, failure, handler=handler, letter=letter, actor=actor, by=by)
+
+    _conclude(message, letter, Outcome.COMPENSATED, one_line(error), compensate)
+
+
+def _conclude(
+    message: ReceivedMessage,
+    letter: DeadLetter | None,
+    outcome: Outcome,
+    reason: str,
+    act: Callable[[DeadLetter | None], None],
+) -> bool:
+    """Write the inbox row that ends the message, and act with its open letter, in one transaction; tell if it was done.
+
+    A retry locks its letter first and the inbox row after it, as at the attempt; everybody else locks the inbox row
+    first and passes over a letter that is locked. So no two wait for each other, and of two one finds the row written.
+    """
+    with transaction.atomic(using=_database()):
+        own = letter and burial.lock_retrying(letter)
+        if letter is not None and own is None:
+            return False  # somebody acted on it meanwhile
+        is_first = InboxMessage.objects.claim(message, message.group, outcome=outcome, reason=reason)
+        found = burial.lock_open(message) if letter is None else own
+        if is_first:
+            act(found)
+        elif found is not None and found.allows("resolve"):
+            burial.resolve(found, actor=_actor(letter))
+    if not is_first:
+        signals.tell(signals.message_skipped, InboxMessage, message=message, why="duplicate", reason="")
+    return is_first
+
+
+def _actor(letter: DeadLetter | None) -> str:
+    return Source.CONSUMER.value if letter is None else RETRIES
+
+
+def _database() -> str:
+    return router.db_for_write(InboxMessage)
