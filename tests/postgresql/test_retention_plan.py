@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from django_dlq.models import PublishedMessage
+from django_dlq.models import InboxMessage, PublishedMessage
 from django_dlq.retention import ROWS_PER_STEP
+from tests.letters import consumer_letter
 
 ROWS = 30_000
 FILL = """
@@ -31,6 +32,29 @@ def test_a_look_at_a_history_where_nothing_is_outdated_reads_one_page(has_statis
             page = PublishedMessage.objects.page(timedelta(days=7), after=0, size=ROWS_PER_STEP)
     assert (page.outdated, page.goes_on) == ([], False)
     assert plans.pop() < ROWS_PER_STEP / 2
+
+
+INBOX = """
+    INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic, handled_at)
+    SELECT 'shipping', n, n, 't', now() - interval '100 days' FROM generate_series(1, %s) AS n
+    """
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("has_statistics", [False, True])
+def test_a_look_at_the_outdated_inbox_reads_no_more_than_it_deletes(has_statistics: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(INBOX, [ROWS])
+        for number in range(20):
+            consumer_letter(message_key=str(number))
+        if has_statistics:
+            cursor.execute("ANALYZE django_dlq_inboxmessage, django_dlq_deadletter")
+        outdated = InboxMessage.objects.older_than(timedelta(days=90)).without_letter().order_by("handled_at")
+        pks = outdated.values_list("pk", flat=True)[:ROWS_PER_STEP]
+        assert len(pks.all()) == ROWS_PER_STEP
+        plan = json.loads(pks.explain(analyze=True, buffers=True, format="json"))[0]["Plan"]
+    # Each row costs a look for its letter, which is two or three pages of an index; all rows would cost 90,000.
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 4 * ROWS_PER_STEP
 
 
 plans: list[int] = []
