@@ -91,7 +91,7 @@ def _check_together() -> Iterator[CheckMessage]:
     if inbox is not None and (closed is None or inbox <= closed):
         yield Error(
             "DLQ_INBOX_RETENTION is not longer than DLQ_CLOSED_RETENTION.",
-            hint="A letter that is restored and replayed after its inbox row is gone would be handled twice.",
+            hint="The inbox must remember a message for longer than its dead letter can be restored and replayed.",
             id="django_dlq.E041",
         )
     if debezium.is_used():

@@ -15,7 +15,6 @@ from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
 from django_dlq.debezium import as_relayed
-from django_dlq.exceptions import UnknownHandler
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.registry import Handler, handlers
 from django_dlq.runner import lost_connection, open_connections
@@ -31,10 +30,7 @@ class Consumer:
     """One member of a consumer group."""
 
     def __init__(self, group: str) -> None:
-        of_group = handlers.of_group(group)
-        if not of_group:
-            known = ", ".join(handlers.groups()) or "none"
-            raise UnknownHandler(f"no handler has the group {group!r}; the groups are: {known}")
+        of_group = handlers.expect(group)
         self.group = group
         self.topics = sorted({topic for handler in of_group for topic in handler.topics})
         self.broker = of_group[0].broker

@@ -5,22 +5,32 @@ def ship(message):
     Box.objects.create(order_id=message.json()["order"])
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from django.db import router, transaction
 
 from django_dlq import message as wire
-from django_dlq.exceptions import Expired, Reject, RetryLater, Skip
+from django_dlq.exceptions import Expired, InvalidMessage, Reject, RetryLater, Skip
 from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
-from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage, readable
+from django_dlq.message import (
+    IDENTITY_LENGTH,
+    Body,
+    ReceivedMessage,
+    Record,
+    encode_body,
+    encode_headers,
+    is_text,
+    readable,
+)
 from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
-__all__ = ["Compensate", "Decision", "Reject", "RetryLater", "RetryPolicy", "Skip", "handle_once", "handler"]
+__all__ = ["Compensate", "Decision", "Reject", "RetryLater", "RetryPolicy", "Skip", "handle_once", "handler", "message"]
 
 Function = TypeVar("Function", bound=HandlerFunction)
 GROUP_LENGTH = 100
@@ -76,14 +86,51 @@ def handler(
 def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction) -> bool:
     """Call the function with the message in one transaction with its inbox row; return False if it was handled before.
 
-    An exception of the function rolls both back and is raised. While another process handles the same message this
-    waits for it, and then skips or handles.
+    An exception of the function rolls both back and is raised, `Reject`, `RetryLater` and `Skip` too: what they ask for
+    is done for handlers only. While another process handles the same message this waits for it, and then skips or
+    handles. Raises TypeError for a group that no inbox row can have.
+    Not promised: that effects outside the database happen once.
     """
+    _check_group(group)
+    if message.group != group:
+        message = replace(message, group=group)
     with transaction.atomic(using=router.db_for_write(InboxMessage)):
         claimed = InboxMessage.objects.claim(message, group)
         if claimed:
             function(message)
     return claimed
+
+
+def message(
+    topic: str,
+    body: Body | None,
+    *,
+    message_key: str,
+    message_id: str | None = None,
+    key: str | None = None,
+    tag: str = "",
+    headers: Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes | None]] = (),
+) -> ReceivedMessage:
+    """Make a message of what reached you in another way than through a consumer, to give it to `handle_once`.
+
+    topic: a name for where such messages come from. body: as for `outbox.publish`; None is a tombstone.
+    message_key: what is equal for each delivery of one message, and for no other message; the sender's own id of it,
+    not one that you make up on receipt. message_id: the identity of this sending, message_key if not given.
+
+    Raises InvalidMessage or BodyNotSerializable.
+    """
+    identities = {"topic": topic, "message_key": message_key, "message_id": message_id or message_key}
+    for name, text in identities.items():
+        if not text or not is_text(text):
+            raise InvalidMessage(f"{name} must be text, not empty, without NUL and lone surrogates, not {text!r}")
+    own = ((wire.ID, message_id or message_key), (wire.MESSAGE_KEY, message_key), (wire.TAG, tag))
+    record = Record(
+        topic=topic,
+        key=None if key is None else encode_body(str(key)),
+        body=None if body is None else encode_body(body),
+        headers=(*encode_headers(headers), *((name, encode_body(text)) for name, text in own if text)),
+    )
+    return ReceivedMessage.of(record, "")
 
 
 def check_expiry(message: ReceivedMessage) -> None:
@@ -100,5 +147,9 @@ def check_expiry(message: ReceivedMessage) -> None:
 def _check_names(topics: tuple[str, ...], group: str) -> None:
     if not topics or not all(isinstance(topic, str) and 0 < len(topic) <= IDENTITY_LENGTH for topic in topics):
         raise TypeError(f"name the topics: @inbox.handler('orders', group='shipping'), not {topics!r}")
+    _check_group(group)
+
+
+def _check_group(group: object) -> None:
     if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")

@@ -90,9 +90,8 @@ class ReceivedMessage:
 
     @classmethod
     def of(cls, record: Record, group: str, *, attempt: int = 1) -> "ReceivedMessage":
-        """Read the identities from a record's headers."""
-        place = identity(f"{record.topic}-{record.partition}-{record.offset}".encode()) or ""
-        message_id = identity(record.header(ID)) or place
+        """Read the identities from a record's headers; raise InvalidMessage for one that has neither id nor place."""
+        message_id = identity(record.header(ID)) or _place(record)
         return cls(
             record=record,
             message_id=message_id,
@@ -142,6 +141,13 @@ class ReceivedMessage:
         except (ValueError, RecursionError) as error:  # not only JSONDecodeError: a number may have too many digits
             what = "is absent (a tombstone)" if self.is_tombstone else "is empty" if not self.body else "is not JSON"
             raise UnreadableBody(f"the body {what}: {error}") from error
+
+
+def _place(record: Record) -> str:
+    if record.offset is None:
+        # All such records of a topic would be taken for one message, and all but the first for duplicates.
+        raise InvalidMessage("a record without an `id` header and without a place in its topic has no identity")
+    return identity(f"{record.topic}-{record.partition}-{record.offset}".encode()) or ""
 
 
 def encode_body(body: object) -> bytes:

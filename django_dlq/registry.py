@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils.module_loading import import_string
 
 from django_dlq.conf import conf
-from django_dlq.exceptions import Expired, HandlerConflict
+from django_dlq.exceptions import Expired, HandlerConflict, UnknownHandler
 from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
 from django_dlq.retry_policy import RetryPolicy
@@ -85,6 +85,14 @@ class Registry:
     def of_group(self, group: str) -> list[Handler]:
         """Return the handlers of one group."""
         return [handler for handler in self.handlers if handler.group == group]
+
+    def expect(self, group: str) -> list[Handler]:
+        """Return the handlers of one group; raise UnknownHandler if it has none."""
+        of_group = self.of_group(group)
+        if not of_group:
+            known = ", ".join(self.groups()) or "none"
+            raise UnknownHandler(f"no handler has the group {group!r}; the groups are: {known}")
+        return of_group
 
     def match(self, group: str, topic: str, tag: str) -> Handler | None:
         """Return the handler of this group that takes such a message, if there is one."""

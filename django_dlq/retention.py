@@ -73,7 +73,8 @@ def _is_inside(moment: time, begin: time, end: time) -> bool:
 def _outdated() -> Iterator[tuple[QuerySet[Model], str]]:
     kept: timedelta | None
     if (kept := conf.DLQ_INBOX_RETENTION) is not None:
-        yield InboxMessage.objects.older_than(kept), "handled_at"
+        # Not those that a replay could meet: as long as a letter is there, it may be sent again.
+        yield InboxMessage.objects.older_than(kept).without_letter(), "handled_at"
     if (kept := conf.DLQ_CLOSED_RETENTION) is not None:
         yield DeadLetter.objects.closed_longer_than(kept), "pk"
 

@@ -1,5 +1,6 @@
 """Try again what failed, when it is due."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,17 +16,27 @@ from django_dlq.registry import handlers
 from django_dlq.runner import lost_connection
 
 BATCH = 100
+SECONDS_PER_ROUND = 1.0
+"""After so long a round ends, so that a SIGTERM is heard."""
 
 
 class Retries:
-    """Run the attempts that are due. Several may run side by side: a letter that one has in hand, others pass over."""
+    """Run the attempts that are due, of one group or of all.
+
+    Several may run side by side: a letter that one has in hand, others pass over.
+    """
+
+    def __init__(self, group: str | None = None) -> None:
+        if group is not None:
+            handlers.expect(group)
+        self.group = group
 
     def run_once(self) -> int:
-        """Make up to a hundred attempts that are due; return how many were made."""
-        for made in range(BATCH):
-            if not self._attempt_next():
-                return made
-        return BATCH
+        """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
+        made, began = 0, time.monotonic()
+        while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND and self._attempt_next():
+            made += 1
+        return made
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -34,7 +45,7 @@ class Retries:
         letter: DeadLetter | None = None
         try:
             with transaction.atomic(using=_database()):
-                letter = _lock_next()
+                letter = _lock_next(self.group)
                 if letter is None:
                     return False
                 tell = _handle(letter)
@@ -47,10 +58,11 @@ class Retries:
         return True
 
 
-def _lock_next() -> DeadLetter | None:
+def _lock_next(group: str | None) -> DeadLetter | None:
     """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it too."""
     can_skip = connections[_database()].features.has_select_for_update_skip_locked
-    return DeadLetter.objects.due().select_for_update(skip_locked=can_skip).first()
+    due = DeadLetter.objects.due() if group is None else DeadLetter.objects.due().of_group(group)
+    return due.select_for_update(skip_locked=can_skip).first()
 
 
 def _handle(letter: DeadLetter) -> Callable[[], None]:

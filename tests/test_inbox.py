@@ -5,7 +5,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from django_dlq import inbox
-from django_dlq.exceptions import HandlerConflict
+from django_dlq.exceptions import HandlerConflict, PublishError
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.models import InboxMessage
 from django_dlq.retry_policy import RetryPolicy
@@ -89,6 +89,98 @@ class TestOnce:
 
         assert InboxMessage.objects.older_than(timedelta(seconds=-60)).exists()
         assert not InboxMessage.objects.older_than(timedelta(seconds=60)).exists()
+
+
+class TestMessage:
+    def test_a_message_of_ones_own_has_what_a_received_one_has(self):
+        made = inbox.message(
+            "hooks", {"a": 1}, message_key="e-1", message_id="d-7", key="A", tag="paid", headers={"x": "y"}
+        )
+
+        assert (made.topic, made.json(), made.message_key, made.message_id) == ("hooks", {"a": 1}, "e-1", "d-7")
+        assert (made.key, made.tag, made.attempt, made.headers["x"]) == ("A", "paid", 1, "y")
+        assert ReceivedMessage.of(made.record, "") == made
+
+    def test_without_an_id_of_its_own_the_key_is_the_id(self):
+        assert inbox.message("hooks", b"", message_key="e-1").message_id == "e-1"
+
+    @pytest.mark.parametrize(("body", "is_tombstone"), [(None, True), (b"", False)])
+    def test_no_body_is_not_an_empty_body(self, body, is_tombstone):
+        assert inbox.message("hooks", body, message_key="e-1").is_tombstone is is_tombstone
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"message_key": ""},
+            {"message_key": None},
+            {"message_key": 17},
+            {"message_key": "\x00"},
+            {"message_key": "\ud83d"},
+            {"message_id": 17},
+            {"topic": ""},
+            {"topic": None},
+            {"headers": {"id": "x"}},
+            {"body": 5},
+            {"tag": "\ud83d"},
+            {"key": "\ud83d"},
+        ],
+        ids=repr,
+    )
+    def test_what_could_not_tell_messages_apart_or_be_stored_is_refused(self, wrong):
+        given = {"topic": "hooks", "body": b"", "message_key": "e-1"} | wrong
+
+        with pytest.raises(PublishError):
+            inbox.message(given.pop("topic"), given.pop("body"), **given)
+
+    @pytest.mark.django_db
+    def test_identities_of_any_length_are_told_apart(self):
+        long = "e" * 5000
+
+        messages = [inbox.message("hooks", b"", message_key=f"{long}{end}") for end in "121"]
+        assert [inbox.handle_once(each, "hooks", str) for each in messages] == [True, True, False]
+
+    @pytest.mark.django_db
+    def test_the_function_is_told_in_whose_name_it_runs(self):
+        seen = []
+        inbox.handle_once(inbox.message("hooks", b"", message_key="e-1"), "payments", seen.append)
+
+        assert seen[0].group == "payments"
+
+    @pytest.mark.parametrize("group", ["", "g" * 101, None])
+    def test_a_group_that_no_row_can_have_is_refused(self, group):
+        with pytest.raises(TypeError, match="group is a text"):
+            inbox.handle_once(inbox.message("hooks", b"", message_key="e-1"), group, pack)
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("decision", [inbox.Reject, inbox.RetryLater, inbox.Skip])
+    def test_a_decision_is_an_exception_like_any_other_there(self, decision):
+        def decides(message):
+            raise decision("why")
+
+        with pytest.raises(decision, match="why"):
+            inbox.handle_once(inbox.message("hooks", b"", message_key="e-1"), "payments", decides)
+        assert handled() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_is_delivered_many_times_at_once_is_handled_once():
+    together, answers = threading.Barrier(5), []
+
+    def deliver():
+        try:
+            made = inbox.message("hooks", b"", message_key="e-1")
+            together.wait(30)
+            answers.append(inbox.handle_once(made, "payments", pack))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=deliver) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(answers) == [False, False, False, False, True]
+    assert Box.objects.count() == 1
 
 
 class OtherProcess(threading.Thread):

@@ -272,3 +272,8 @@ def test_moments_travel_with_their_zone():
     moment = datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2)))
 
     assert encode_body({"at": moment}) == b'{"at":"2026-01-02T03:00:00+02:00"}'
+
+
+def test_a_record_without_id_and_place_is_refused_since_it_could_not_be_told_from_the_next():
+    with pytest.raises(InvalidMessage, match="no identity"):
+        ReceivedMessage.of(Record(topic="orders", body=b"1"), "shipping")

@@ -311,7 +311,8 @@ class TestLetters:
         consumer_letter(State.RESOLVED, message_key="order-3")
         found = metrics.letters()
 
-        assert found.states == {"retrying": 0, "dead": 2, "replaying": 0, "resolved": 1, "discarded": 0}
+        assert {state: count for state, count in found.states.items() if count} == {"dead": 2, "resolved": 1}
+        assert list(found.states) == State.values
         assert found.held == {"orders": 1}
         assert found.exact
 

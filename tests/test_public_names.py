@@ -21,6 +21,7 @@ ROOMS = {
         "Skip",
         "handle_once",
         "handler",
+        "message",
     },
     "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
     "django_dlq.switches": {"pause", "resume"},

@@ -43,6 +43,21 @@ def settled(days, state=State.RESOLVED, **columns):
     return consumer_letter(state, closed_at=in_future(-timedelta(days=days)), **columns)
 
 
+@pytest.mark.parametrize("state", State.values)
+def test_a_message_is_remembered_as_long_as_a_letter_of_it_could_be_sent_again(state):
+    kept = handled(1000, "order-1")
+    handled(1000, "another")
+    InboxMessage.objects.update(group="shipping")
+    consumer_letter(state, message_key="order-1", closed_at=in_future(-timedelta(days=29)))
+    consumer_letter(state, message_key="another", group="billing", closed_at=in_future(-timedelta(days=29)))
+    Retention().run_once()
+    assert list(InboxMessage.objects.all()) == [kept]
+
+    DeadLetter.objects.all().delete()
+    Retention().run_once()
+    assert not InboxMessage.objects.exists()
+
+
 def test_what_is_older_than_its_retention_is_deleted():
     young = {published(6), handled(89, "young"), settled(29), settled(29, State.DISCARDED)}
     published(8)

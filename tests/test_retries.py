@@ -5,7 +5,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
-from django_dlq.exceptions import Reject, RetryLater
+from django_dlq.exceptions import Reject, RetryLater, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
 from django_dlq.retries import Retries
@@ -72,6 +72,28 @@ def test_the_longest_due_comes_first(shop):
 
     assert Retries().run_once() == 2
     assert boxes() == ["first", "second"]
+
+
+def test_the_retries_of_a_group_leave_those_of_others_alone(shop):
+    inbox.handler("orders", group="billing")(boxes)
+    due("theirs", group="billing")
+    due("ours")
+
+    assert Retries("shipping").run_once() == 1
+    assert boxes() == ["ours"]
+    assert DeadLetter.objects.get(state=State.RETRYING).message_key == "theirs"
+
+
+def test_a_group_that_nobody_handles_is_a_mistake_that_names_the_groups(shop):
+    with pytest.raises(UnknownHandler, match="'shiping'; the groups are: shipping"):
+        Retries("shiping")
+
+
+def test_a_long_round_is_interrupted_so_that_a_sigterm_is_heard(shop, monkeypatch):
+    monkeypatch.setattr(retries, "SECONDS_PER_ROUND", 0.0)
+    due()
+
+    assert Retries().run_once() == 0
 
 
 def test_a_round_has_its_end(shop, monkeypatch):
@@ -226,7 +248,7 @@ def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
 
 
 def test_an_error_before_there_is_a_letter_is_raised(monkeypatch):
-    monkeypatch.setattr(retries, "_lock_next", lambda: pytest.fail("as a database would"))
+    monkeypatch.setattr(retries, "_lock_next", lambda group: pytest.fail("as a database would"))
 
     with pytest.raises(pytest.fail.Exception):
         Retries().run_once()

@@ -15,7 +15,7 @@ from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.relaying import relaying_context
 from django_dlq.admin.stopped import stopped_context
-from django_dlq.models import InboxMessage, Outcome, OutboxMessage, PublishedMessage, StoredMessage
+from django_dlq.models import InboxMessage, OutboxMessage, Outcome, PublishedMessage, StoredMessage
 
 
 class StoredMessageAdmin(ReadOnlyAdmin):

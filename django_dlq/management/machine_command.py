@@ -1,10 +1,12 @@
 """What the commands that run one machine have in common."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from django_dlq.beside import run_together
 from django_dlq.conf import conf
 from django_dlq.exceptions import DlqError
 from django_dlq.runner import Loop, Machine, collecting_rarely, until_idle
@@ -35,6 +37,10 @@ class MachineCommand(BaseCommand):
         """Return the machine to run."""
         raise NotImplementedError
 
+    def beside(self, **options: Any) -> Sequence[Machine]:
+        """Return the machines that run beside it, each in a thread of its own; not with --once."""
+        return ()
+
     def idle(self) -> float:
         """Return the seconds to wait when there is nothing to do."""
         seconds: float = getattr(conf, self.interval).total_seconds()
@@ -47,11 +53,16 @@ class MachineCommand(BaseCommand):
             if options["once"]:
                 self.stdout.write(self.report(until_idle(machine, patience=self.patience)))
             else:
+                others = [Loop(other, idle=_between_polls()) for other in self.beside(**options)]
                 with collecting_rarely():
-                    Loop(machine, idle=options["interval"] or self.idle()).run()
+                    run_together(Loop(machine, idle=options["interval"] or self.idle()), *others)
         except DlqError as error:
             raise CommandError(str(error)) from error
 
     def report(self, done: int) -> str:
         """Return the line that --once prints."""
         return f"{done} done"
+
+
+def _between_polls() -> float:
+    return conf.DLQ_POLL_INTERVAL.total_seconds()

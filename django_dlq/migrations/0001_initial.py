@@ -395,6 +395,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="deadletter",
+            index=django_dlq.models.indexes.PartialIndex(
+                fields=["group", "next_attempt_at"],
+                name="dlq_letter_group_due",
+                where=models.Q(("state", "retrying")),
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
             index=models.Index(fields=["state", "-last_failed_at"], name="dlq_letter_newest"),
         ),
         migrations.AddIndex(

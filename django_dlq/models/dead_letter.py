@@ -62,6 +62,10 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         """Letters whose next attempt is due, by the database's clock; the longest due first."""
         return self.filter(state=State.RETRYING, next_attempt_at__lte=DatabaseNow()).order_by("next_attempt_at", "id")
 
+    def of_group(self, group: str) -> Self:
+        """Letters of what failed in one consumer group."""
+        return self.filter(group=group)
+
     def holding(self) -> Self:
         """Letters behind which the later messages of their topic and key wait in the outbox; all of them are open."""
         return self.filter(holds_key=True)
@@ -124,6 +128,9 @@ class DeadLetter(StoredMessage):
         verbose_name_plural = _("dead letters")
         indexes = [
             models.Index(fields=["state", "next_attempt_at"], name="dlq_letter_due"),
+            PartialIndex(
+                fields=["group", "next_attempt_at"], where=Q(state=State.RETRYING), name="dlq_letter_group_due"
+            ),
             models.Index(fields=["state", "-last_failed_at"], name="dlq_letter_newest"),
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),

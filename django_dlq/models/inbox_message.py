@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import connections, models
+from django.db.models import Exists, OuterRef
 from django.db.models.constants import OnConflict
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
 
@@ -55,6 +57,11 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
     def older_than(self, age: timedelta) -> Self:
         """Messages handled longer ago than this, by the database's clock."""
         return self.filter(handled_at__lt=in_future(-age))
+
+    def without_letter(self) -> Self:
+        """Messages that nobody can replay: no dead letter of them is left in their group, neither open nor settled."""
+        letters = DeadLetter.objects.filter(group=OuterRef("group"), message_key=OuterRef("message_key"))
+        return self.exclude(Exists(letters))
 
 
 class InboxMessage(models.Model):

@@ -1,6 +1,7 @@
 import io
 import os
 import signal
+import threading
 from datetime import timedelta
 
 import pytest
@@ -70,7 +71,7 @@ class TestOnce:
         consumer_letter(State.RETRYING, next_attempt_at=in_future(-timedelta(1)))
         consumer_letter(State.RETRYING, message_key="later", next_attempt_at=in_future(timedelta(1)))
 
-        assert run("dlq_retry", once=True) == "1 attempts made"
+        assert run("dlq_retry", once=True, group="shipping") == "1 attempts made"
         assert len(shop) == 1
 
     def test_pruning_deletes_what_is_old_enough(self):
@@ -140,6 +141,8 @@ class TestForever:
             def __init__(self, machine, *, idle):
                 collected.append((type(machine).__name__, idle))
 
+                self.machine, self.stopped = machine, threading.Event()
+
             def run(self):
                 """End at once."""
 
@@ -151,14 +154,20 @@ class TestForever:
         [
             ("dlq_relay", "Relay", 0.008),
             ("dlq_retry", "Retries", 0.1),
-            ("dlq_consume", "Consumer", 0.001),
+            ("dlq_consume --no-retries", "Consumer", 0.001),
             ("dlq_prune", "Retention", 60.0),
         ],
     )
     def test_a_machine_looks_as_often_as_its_work_is_urgent(self, shop, loops, command, machine, idle):
-        assert run(command) == ""
-        run(command, interval=7.5)
+        assert run(*command.split()) == ""
+        run(*command.split(), interval=7.5)
         assert loops == [(machine, idle), (machine, 7.5)]
+
+    def test_a_consumer_has_the_retries_of_its_group_beside_it(self, shop, loops, settings):
+        settings.DLQ_POLL_INTERVAL = timedelta(seconds=3)
+        run("dlq_consume")
+
+        assert sorted(loops) == [("Consumer", 0.001), ("Retries", 3.0)]
 
     def test_the_project_says_how_often(self, loops, settings):
         settings.DLQ_POLL_INTERVAL = timedelta(seconds=3)

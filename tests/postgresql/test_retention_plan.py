@@ -1,5 +1,6 @@
 """Looking for what is outdated reads a page of a long table, not the table."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,9 @@ from django.db import connection
 
 from django_dlq import outbox_pruning
 from django_dlq.debezium import slot_name
-from django_dlq.models import OutboxMessage, PublishedMessage
+from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage
 from django_dlq.retention import ROWS_PER_STEP
+from tests.letters import consumer_letter
 from tests.postgresql.filling import fill_history, fill_outbox
 from tests.postgresql.plans import Plan, analyse, forget_statistics, plans_of
 
@@ -51,6 +53,29 @@ def test_a_look_at_an_outbox_where_nothing_is_outdated_reads_one_page(
         assert outbox_pruning.prune_outbox(ROWS_PER_STEP) == 0
 
     check(plans_of(look))
+
+
+INBOX = """
+    INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic, handled_at)
+    SELECT 'shipping', n, n, 't', now() - interval '100 days' FROM generate_series(1, %s) AS n
+    """
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("has_statistics", [False, True])
+def test_a_look_at_the_outdated_inbox_reads_no_more_than_it_deletes(has_statistics: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(INBOX, [ROWS])
+        for number in range(20):
+            consumer_letter(message_key=str(number))
+        if has_statistics:
+            cursor.execute("ANALYZE django_dlq_inboxmessage, django_dlq_deadletter")
+        outdated = InboxMessage.objects.older_than(timedelta(days=90)).without_letter().order_by("handled_at")
+        pks = outdated.values_list("pk", flat=True)[:ROWS_PER_STEP]
+        assert len(pks.all()) == ROWS_PER_STEP
+        plan = json.loads(pks.explain(analyze=True, buffers=True, format="json"))[0]["Plan"]
+    # Each row costs a look for its letter, which is two or three pages of an index; all rows would cost 90,000.
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 4 * ROWS_PER_STEP
 
 
 def check(plans: list[Plan]) -> None:

@@ -19,12 +19,14 @@ ON_POSTGRESQL = [
     "test_pgbouncer.py",
     "test_postgresql_restart.py",
     "test_real_input.py",
+    "test_retries_beside.py",
     "test_terminated_connections.py",
     "test_wrong_clock.py",
     "test_zombie_relay.py",
 ]
 ON_MARIADB = ["test_mariadb_restart.py"]
-ON_SERVERS = ["test_broken_connection.py"]
+# SQLite has one writer, which waits for the other.
+ON_SERVERS = ["test_broken_connection.py", "test_separate_capacity.py"]
 collect_ignore = {
     "postgresql": ON_MARIADB,
     "mysql": ON_POSTGRESQL,

@@ -1,6 +1,7 @@
 """What the processes of a scenario do with a message: one Box for each order."""
 
 import os
+import sys
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
@@ -16,5 +17,8 @@ class Stumbled(Exception):
 def pack(message: ReceivedMessage) -> None:
     """Pack the order of a message; one with the tag `stumbles` fails once, after its box was written."""
     Box.objects.create(order=message.json()["order"])
+    if message.tag == STUMBLES:
+        # Where a rollback cannot hide it.
+        sys.stderr.write(f"attempt {message.attempt} of {message.message_key}\n")
     if message.tag == STUMBLES and message.attempt == 1:
         raise Stumbled(f"order {message.json()['order']} stumbled")

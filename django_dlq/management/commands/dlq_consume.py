@@ -1,5 +1,6 @@
 """manage.py dlq_consume."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -7,6 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 from django_dlq.consumer import Consumer
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.registry import handlers
+from django_dlq.retries import Retries
+from django_dlq.runner import Machine
 
 
 class Command(MachineCommand):
@@ -15,16 +18,21 @@ class Command(MachineCommand):
     # Joining a group alone takes some seconds: by default a Kafka broker waits three for further members.
     patience = 10.0
 
-    help = "Hands the messages of a consumer group to its handlers."
+    help = "Hands the messages of a consumer group to its handlers, and tries again what failed there."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Add --group to those of every machine."""
+        """Add --group and --no-retries to those of every machine."""
         super().add_arguments(parser)
         parser.add_argument("--group", help="the consumer group; may be left out if the project has one only")
+        parser.add_argument("--no-retries", action="store_true", help="leave the group's retries to dlq_retry")
 
     def make(self, **options: Any) -> Consumer:
         """Return a consumer of the group."""
         return Consumer(options["group"] or _only_group())
+
+    def beside(self, **options: Any) -> Sequence[Machine]:
+        """Return the group's retries: they have a thread of their own, so neither they nor fresh messages starve."""
+        return () if options["no_retries"] else (Retries(options["group"] or _only_group()),)
 
     def idle(self) -> float:
         """Do not wait: asking the broker waits already."""
