@@ -9,7 +9,7 @@ from collections import deque
 
 from django.db import InterfaceError, OperationalError
 
-from django_dlq import burial, failures, inbox, signals
+from django_dlq import burial, failures, inbox, signals, tracing
 from django_dlq import message as wire
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
@@ -114,7 +114,8 @@ def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
 def _handle(message: ReceivedMessage, handler: Handler) -> None:
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
-        handler.function(message)
+        with tracing.handling(message):
+            handler.function(message)
         _end_replay(message)
 
     if inbox.handle_once(message, message.group, handle):

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from django.db import router, transaction
 
-from django_dlq import burial, signals
+from django_dlq import burial, signals, tracing
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.failure_rule import Compensate, Decision
 from django_dlq.fingerprint import Failure, class_path, one_line
@@ -88,7 +88,8 @@ def _compensate(
     failure = describe(message, handler, error)
 
     def compensate(letter: DeadLetter | None) -> None:
-        choice.function(message, error)
+        with tracing.handling(message):
+            choice.function(message, error)
         burial.compensate(message, failure, handler=handler, letter=letter, actor=actor, by=by)
 
     _conclude(message, letter, Outcome.COMPENSATED, one_line(error), compensate)

@@ -10,10 +10,19 @@ from datetime import timedelta
 
 from django.db import router, transaction
 
-from django_dlq import debezium
+from django_dlq import debezium, tracing
 from django_dlq.conf import conf
 from django_dlq.exceptions import LONGEST_DELAY, InvalidMessage, MessageTooLarge, OutsideTransaction
-from django_dlq.message import IDENTITY_LENGTH, Body, Message, encode_body, encode_headers, is_text, new_message_id
+from django_dlq.message import (
+    IDENTITY_LENGTH,
+    Body,
+    Headers,
+    Message,
+    encode_body,
+    encode_headers,
+    is_text,
+    new_message_id,
+)
 from django_dlq.models import OutboxMessage, in_future
 from django_dlq.models.fresh import fresh
 
@@ -61,7 +70,7 @@ def publish(
         broker=broker,
     )
     alias = _in_transaction(using)
-    row = _row(message, conf.DLQ_MAX_MESSAGE_BYTES)
+    row = _row(message, conf.DLQ_MAX_MESSAGE_BYTES, tracing.current_headers())
     OutboxMessage.objects.using(alias).add([row])
     return row
 
@@ -72,8 +81,8 @@ def publish_many(messages: Iterable[Message], *, using: str | None = None) -> Se
     Each is checked as by `publish`, and if one is wrong none is written.
     """
     alias = _in_transaction(using)
-    most = conf.DLQ_MAX_MESSAGE_BYTES
-    rows = [_row(message, most) for message in messages]
+    most, trace_headers = conf.DLQ_MAX_MESSAGE_BYTES, tracing.current_headers()
+    rows = [_row(message, most, trace_headers) for message in messages]
     OutboxMessage.objects.using(alias).add(rows)
     return rows
 
@@ -88,16 +97,17 @@ def _in_transaction(using: str | None) -> str:
     return alias
 
 
-def _row(message: Message, most: int) -> OutboxMessage:
+def _row(message: Message, most: int, trace_headers: Headers) -> OutboxMessage:
     _check(message)
     message_id = new_message_id()
+    headers = encode_headers(message.headers)
     columns = {
         "message_id": message_id,
         "message_key": message.message_key or message_id,
         "topic": message.topic,
         "key": message.key,
         "tag": message.tag,
-        "headers": encode_headers(message.headers),
+        "headers": tracing.carry_on(headers, trace_headers) if trace_headers else headers,
         "body": encode_body(message.body),
         "broker": message.broker,
         "priority": message.priority,

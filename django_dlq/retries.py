@@ -7,7 +7,7 @@ from functools import partial
 
 from django.db import connections, router, transaction
 
-from django_dlq import burial, failures, inbox, signals
+from django_dlq import burial, failures, inbox, signals, tracing
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -76,7 +76,8 @@ def _handle(letter: DeadLetter) -> Callable[[], None]:
 
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
-        function(message)
+        with tracing.handling(message):
+            function(message)
 
     is_new = inbox.handle_once(message, letter.group, handle)
     burial.resolve(letter, actor=failures.RETRIES)

@@ -56,12 +56,12 @@ def test_a_consumer_killed_at_any_step_loses_nothing_and_has_its_effects_once(
             stage.publish(stumbled[-1], tag=STUMBLES)
             stage.publish(packed[-1])
             stage.until(stage.outbox_is_empty)
-            doomed = stage.manage_until_act(number, "dlq_consume")
+            doomed = stage.manage_until_act(number, "dlq_consume", "--no-retries")
             stage.until(lambda doomed=doomed: doomed.has_ended or stage.is_consumed())
             doomed.stop()
             if not doomed.was_killed():
                 break
-            with stage.running("dlq_consume"):
+            with stage.running("dlq_consume --no-retries"):
                 stage.until(stage.is_consumed)
 
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(packed)

@@ -1,0 +1,132 @@
+"""The trace that a message belongs to, from what publishes it to its handler and on to what that publishes.
+
+It travels as W3C Trace Context does, in the headers `traceparent` and `tracestate`. Where OpenTelemetry's API is
+installed, its current context is what counts, and its propagators decide about the headers. Without it, this keeps a
+plain context of its own.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django_dlq.message import RESERVED, Headers, ReceivedMessage, is_text
+
+try:
+    from opentelemetry import context, propagate, trace
+except ImportError:
+    HAS_OPENTELEMETRY = False
+else:
+    HAS_OPENTELEMETRY = True
+
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+LONGEST_STATE = 512
+WRITTEN = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceContext:
+    """The trace and the span in which something happens, as hex digits; `state` is for tracing systems alone."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+    state: str = ""
+
+    @classmethod
+    def parse(cls, traceparent: str, tracestate: str = "") -> "TraceContext | None":
+        """Read the headers (W3C Trace Context, sections 3.2 and 3.3), or return None for what is not valid."""
+        found = WRITTEN.fullmatch(traceparent)
+        if found is None or (found["version"] == "00" and found["rest"]):
+            return None
+        if not found["trace"].strip("0") or not found["span"].strip("0"):
+            return None
+        state = tracestate if len(tracestate) <= LONGEST_STATE and tracestate.isascii() else ""
+        return cls(trace_id=found["trace"], span_id=found["span"], flags=found["flags"], state=state)
+
+    def child(self) -> "TraceContext":
+        """Return a span of its own in the same trace."""
+        return TraceContext(trace_id=self.trace_id, span_id=secrets.token_hex(8), flags=self.flags, state=self.state)
+
+    def headers(self) -> Headers:
+        """Return the headers with which whatever comes of this span says so."""
+        parent = (TRACEPARENT, f"00-{self.trace_id}-{self.span_id}-{self.flags}".encode())
+        return (parent, (TRACESTATE, self.state.encode())) if self.state else (parent,)
+
+
+_current: ContextVar[TraceContext | None] = ContextVar("django_dlq_trace", default=None)
+
+
+def current_headers() -> Headers:
+    """Return the headers that a message published now carries on; none outside a trace, at hardly any cost."""
+    if not HAS_OPENTELEMETRY:
+        plain = _current.get()
+        return () if plain is None else plain.headers()
+    if not context.get_current():
+        return ()
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return tuple((name, text.encode()) for name, text in carrier.items() if name not in RESERVED and is_text(text))
+
+
+def carry_on(headers: Headers, trace_headers: Headers) -> Headers:
+    """Return a message's headers with those of the trace; as they are if the publisher has set its own."""
+    own = {name for name, _ in headers}
+    return headers if TRACEPARENT in own else (*headers, *(pair for pair in trace_headers if pair[0] not in own))
+
+
+@contextmanager
+def continuing(headers: Mapping[str, str]) -> Iterator[None]:
+    """Go on with the trace that came with a request or a message, e.g. `request.headers`, until the block ends.
+
+    Headers that are absent or not valid change nothing. With OpenTelemetry its instrumentation does this already.
+    """
+    if HAS_OPENTELEMETRY:
+        token = context.attach(_extracted(headers))
+        try:
+            yield
+        finally:
+            context.detach(token)
+        return
+    parent = TraceContext.parse(headers.get(TRACEPARENT, ""), headers.get(TRACESTATE, ""))
+    before = _current.set(_current.get() if parent is None else parent.child())
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+@contextmanager
+def handling(message: ReceivedMessage) -> Iterator[None]:
+    """Handle a message in the trace that it came with; with OpenTelemetry in a span of its own."""
+    if not HAS_OPENTELEMETRY:
+        # Without decoding every header of every message to find that there is no trace.
+        with continuing({} if message.record.header(TRACEPARENT) is None else message.headers):
+            yield
+        return
+    with trace.get_tracer("django_dlq").start_as_current_span(
+        f"process {message.topic}",
+        context=_extracted(message.headers),
+        kind=trace.SpanKind.CONSUMER,
+        attributes={
+            "messaging.operation.type": "process",
+            "messaging.destination.name": message.topic,
+            "messaging.consumer.group.name": message.group,
+            "messaging.message.id": message.message_id,
+            "django_dlq.message_key": message.message_key,
+            "django_dlq.attempt": message.attempt,
+        },
+    ):
+        yield
+
+
+def _extracted(headers: Mapping[str, str]) -> "context.Context":
+    try:
+        return propagate.extract(headers)
+    except Exception:  # noqa: BLE001  # a header that some propagator cannot read must not keep a message from being handled
+        return context.get_current()
