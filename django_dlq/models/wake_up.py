@@ -9,7 +9,7 @@ from functools import cache
 from threading import Lock
 from typing import Any, Final
 
-from django.db import connections, transaction
+from django.db import connections
 
 CHANNEL: Final = "django_dlq"
 
@@ -39,7 +39,7 @@ def wake_relay_on_commit(using: str) -> None:
         return
     call = _caller(using).call
     if all(hook != call for _, hook, *_ in connection.run_on_commit):
-        transaction.on_commit(call, using=using, robust=True)
+        connection.on_commit(call, robust=True)
 
 
 class Caller:
@@ -52,6 +52,8 @@ class Caller:
 
     def call(self) -> None:
         """Call, unless somebody has just done so; or raise what went wrong."""
+        if time.monotonic() < self._next:
+            return  # nearly always, where there is much to do
         connection = connections[self._using]
         # Tests run what waits for a commit inside a transaction of theirs.
         if connection.in_atomic_block or not self._is_time():
