@@ -55,6 +55,10 @@ They hold their lanes already when 100,000 messages are committed at once.""",
 
 One message at a time, in front of a relay that has nothing else to do, from the end of its commit to the broker's
 answer.""",
+    "notify": """\
+## What calling the relay costs
+
+Four processes write and publish as fast as they can, each transaction one message, while somebody listens.""",
     "rivals": """\
 ## Other outboxes
 

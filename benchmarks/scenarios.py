@@ -10,6 +10,7 @@ from benchmarks.relay.backlog import backlog
 from benchmarks.relay.distinct import distinct, hot_key
 from benchmarks.relay.held import held
 from benchmarks.relay.latency import latency
+from benchmarks.relay.notify import notify
 from benchmarks.relay.processes import processes
 from benchmarks.relay.rivals import rivals
 from benchmarks.relay.slow_broker import slow_broker
@@ -33,6 +34,7 @@ SCENARIOS = (
     Scenario("relay", "slow-broker", slow_broker),
     Scenario("relay", "processes", processes),
     Scenario("relay", "latency", latency),
+    Scenario("relay", "notify", notify),
     Scenario("relay", "rivals", rivals),
     Scenario("relay", "backlog", backlog, heavy=True),
     Scenario("relay", "held-transaction", held, heavy=True),

@@ -19,6 +19,7 @@ from django_dlq.brokers.base import Broker
 from django_dlq.brokers.kafka_options import has_servers
 from django_dlq.conf import conf
 from django_dlq.models import OutboxMessage
+from django_dlq.models.wake_up import can_wake
 from django_dlq.outbox_pruning import followed_brokers
 from django_dlq.registry import handlers
 
@@ -87,6 +88,12 @@ def _check_together() -> Iterator[CheckMessage]:
             hint="A relay must know what became of a batch before another relay may take over.",
             id="django_dlq.E040",
         )
+    if conf.DLQ_RELAY_POLL_INTERVAL * 3 > conf.DLQ_RELAY_LEASE:
+        yield Error(
+            "DLQ_RELAY_POLL_INTERVAL is longer than a third of DLQ_RELAY_LEASE.",
+            hint="A relay that rests that long would seem dead, and lose its lanes to another one.",
+            id="django_dlq.E043",
+        )
     inbox, closed = conf.DLQ_INBOX_RETENTION, conf.DLQ_CLOSED_RETENTION
     if inbox is not None and (closed is None or inbox <= closed):
         yield Error(
@@ -151,6 +158,20 @@ def check_key_locks(**_: Any) -> list[CheckMessage]:
             "DLQ_LOCK_KEYS has no effect on MySQL and MariaDB.",
             hint="Lock a row of your own that stands for the key, before you publish.",
             id="django_dlq.W061",
+        )
+    ]
+
+
+@register("django_dlq", Tags.database)
+def check_wake_up(**_: Any) -> list[CheckMessage]:
+    """Check that DLQ_RELAY_NOTIFY can do what it says."""
+    if conf.DLQ_RELAY_NOTIFY is not True or can_wake(connections[router.db_for_write(OutboxMessage)]):
+        return []
+    return [
+        CheckWarning(
+            "DLQ_RELAY_NOTIFY has no effect: it needs PostgreSQL and psycopg 3.",
+            hint="Remove it: an idle relay looks for messages every DLQ_RELAY_POLL_INTERVAL.",
+            id="django_dlq.W062",
         )
     ]
 
@@ -260,5 +281,6 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_PRUNE_WINDOW", _is_window, "two different times of day without a zone, or None for always"),
     ("DLQ_PRUNE_PAUSE", _is_pause, "a timedelta of 0 or more"),
     ("DLQ_LOCK_KEYS", _is_switch, "True or False"),
+    ("DLQ_RELAY_NOTIFY", _is_switch, "True or False"),
 )
 RULE_NUMBERS = (*range(20, 40), *range(70, 100))

@@ -49,6 +49,11 @@ class Settings:
         return getattr(settings, "DLQ_RELAY_POLL_INTERVAL", timedelta(milliseconds=8))
 
     @property
+    def DLQ_RELAY_NOTIFY(self) -> bool:
+        """Whether who publishes wakes an idle relay, through PostgreSQL's NOTIFY."""
+        return getattr(settings, "DLQ_RELAY_NOTIFY", False)
+
+    @property
     def DLQ_PUBLISH_TIMEOUT(self) -> timedelta:
         """How long the relay waits for the broker to confirm a batch; shorter than the lease."""
         return getattr(settings, "DLQ_PUBLISH_TIMEOUT", timedelta(seconds=10))

@@ -110,7 +110,9 @@ def _move(letter: DeadLetter, verb: str, kind: Kind, *, actor: Actor, reason: st
 
 def _send_again(letter: DeadLetter) -> OutboxMessage:
     columns = letter.message_columns() | {"headers": letter.publisher_headers()}
-    return OutboxMessage.objects.create(letter_id=letter.pk, group=letter.group, **columns)
+    row = OutboxMessage(letter_id=letter.pk, group=letter.group, **columns)
+    OutboxMessage.objects.add([row])
+    return row
 
 
 def _changes(letter: DeadLetter, **wanted: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from django_dlq.message import LANES
 from django_dlq.models import DeadLetter, OutboxMessage, Pause, RelayLane
 from django_dlq.models.outbox_reading import Scope
 from django_dlq.relaying.circuits import Circuits
+from django_dlq.relaying.listener import Listener
 from django_dlq.relaying.reader import Reader
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.stages import Beside, Inline, Stage
@@ -68,6 +69,7 @@ class Relay:
         self._share = Share(self.owner)
         self._circuits = Circuits(self.owner)
         self._reader = Reader()
+        self._listener = Listener(connection.alias)
         self._scope = Scope()
         self._size = FIRST_BATCH
         self._ahead: Future[list[Outgoing]] | None = None
@@ -91,6 +93,13 @@ class Relay:
             self._start_over()
             raise
 
+    def rest(self, seconds: float) -> bool:
+        """Wait for up to so many seconds; return whether somebody has published meanwhile, as far as is known.
+
+        Not promised: to hear of it, nor to wait that long.
+        """
+        return self._listener.wait(seconds)
+
     def close(self) -> None:
         """Complete what is confirmed, and give the lanes back, so that other relays can go on at once."""
         try:
@@ -99,6 +108,7 @@ class Relay:
         except LeaseLost:
             self._share.leave()
         finally:
+            self._listener.close()
             self._reading.close()
             self._completing.close()
 
@@ -153,6 +163,7 @@ class Relay:
 
     def _look_around(self) -> None:
         """See what may be sent now: lanes, pauses, held keys."""
+        self._listener.take_note()
         paused = Pause.objects.active()
         lanes = frozenset(self._share.held)
         self._scope = Scope(

@@ -18,9 +18,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_dlq import signals
 from django_dlq.exceptions import BrokerUnavailable
 
-FIRST_REST = 0.001
+SHORTEST_REST = 0.001
 LONGEST_PAUSE = 5.0
-LONGEST_STEP = 1.0
+LONGEST_STEP = 0.1
 COLLECT_AFTER = 100_000
 """Objects that come up, more than go, before Python looks for circles of garbage; its default is 700 to 2,000."""
 
@@ -29,7 +29,12 @@ SUPERVISOR = "DLQ_SUPERVISOR_PID"
 
 
 class Machine(Protocol):
-    """Something that does a piece of work whenever it is asked."""
+    """Something that does a piece of work whenever it is asked.
+
+    It may have more: `pause`, the seconds to wait between two batches, for one that shall not take all that the
+    database can give; and `rest(seconds) -> bool`, which waits up to so long, in place of the loop, for somebody to say
+    that there may be work, and returns whether that is so.
+    """
 
     def run_once(self) -> int:
         """Do what there is to do, at most one batch; return how much was done."""
@@ -43,8 +48,8 @@ class Loop:
 
     SIGTERM and SIGINT let it finish the batch in hand; a second one ends the process at once, as if it had been killed,
     which loses nothing. While the database or the broker cannot be reached it waits, longer each time up to five
-    seconds, and goes on by itself. Where there was just work there is often more: so it looks again at once, and waits
-    longer each time up to `idle` seconds.
+    seconds, and goes on by itself. Where there was just work there is often more: so it looks again at once, and then
+    rests for a quarter of the time since there was any, up to `idle` seconds.
     """
 
     def __init__(self, machine: Machine, *, idle: float) -> None:
@@ -52,7 +57,7 @@ class Loop:
         self.idle = idle
         self.stopped = threading.Event()
         self._troubles = 0
-        self._idle_turns = 0
+        self._last_work = time.monotonic()
 
     def run(self) -> None:
         """Run until stopped, then close the machine."""
@@ -77,23 +82,32 @@ class Loop:
             self._pause_for_trouble()
         else:
             self._troubles = 0
-            self._idle_turns = 0 if done else self._idle_turns + 1
-            if done and (pause := _pause_of(self.machine)):
-                self._rest(pause)
-            elif not done:
-                longest = min(self.idle, FIRST_REST * 2 ** min(self._idle_turns, 20))
-                self._rest(longest * random.uniform(0.8, 1.2))  # noqa: S311  # spreads processes apart
+            if not done:
+                done = self._rest_until_called()
+            elif pause := _pause_of(self.machine):
+                self._rest(pause, self.stopped.wait)
+            if done:
+                self._last_work = time.monotonic()
+
+    def _rest_until_called(self) -> bool:
+        # To be told of work is as good as work: there is often more.
+        seconds = rest_after(time.monotonic() - self._last_work, idle=self.idle)
+        return self._rest(seconds, getattr(self.machine, "rest", self.stopped.wait))
 
     def _pause_for_trouble(self) -> None:
         self._troubles += 1
-        self._rest(pause_after(self._troubles))
+        self._rest(pause_after(self._troubles), self.stopped.wait)
 
-    def _rest(self, seconds: float) -> None:
-        """Wait until told to stop; in steps, so that the end of the supervisor is noticed during a long wait too."""
+    def _rest(self, seconds: float, wait: Callable[[float], bool]) -> bool:
+        """Wait until told to stop, or until `wait` returns True; return whether it did.
+
+        In steps, so that the end of the supervisor, and a signal, are noticed during a long wait too.
+        """
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not orphaned():
-            if self.stopped.wait(min(left, LONGEST_STEP)):
-                return
+        while (left := until - time.monotonic()) > 0 and not self.stopped.is_set() and not orphaned():
+            if wait(min(left, LONGEST_STEP)):
+                return True
+        return False
 
     def _close(self) -> None:
         try:
@@ -123,9 +137,18 @@ def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.i
 
 
 def _pause_of(machine: Machine) -> float:
-    # Seconds between two batches, for the one machine that shall not take all that the database can give.
     pause: float = getattr(machine, "pause", 0.0)
     return pause
+
+
+def rest_after(quiet: float, *, idle: float) -> float:
+    """Return the seconds to rest when there has been no work for so many: a quarter, from 1 ms to `idle`, with jitter.
+
+    So work that follows other work is found after a quarter more of the time that lay between them, and looking for it
+    costs a few dozen turns, however long `idle` is.
+    """
+    longest: float = min(idle, max(SHORTEST_REST, quiet / 4))
+    return longest * random.uniform(0.8, 1.2)  # noqa: S311  # spreads processes apart
 
 
 def pause_after(troubles: int) -> float:

@@ -88,6 +88,7 @@ WRONG = {
     ),
     "DLQ_PRUNE_PAUSE": ("E039", [None, 1, -SECOND]),
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
+    "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
 }
 
 
@@ -130,6 +131,13 @@ def test_a_relay_must_know_the_outcome_before_another_takes_over(settings, timeo
     settings.DLQ_PUBLISH_TIMEOUT = timedelta(seconds=timeout)
 
     assert found() == ["E040"]
+
+
+@pytest.mark.parametrize(("seconds", "ids"), [(10, []), (10.1, ["E043"])])
+def test_a_relay_must_not_rest_until_it_seems_dead(settings, seconds, ids):
+    settings.DLQ_RELAY_POLL_INTERVAL = timedelta(seconds=seconds)
+
+    assert found() == ids
 
 
 @pytest.mark.parametrize(("inbox_days", "closed_days"), [(30, 30), (29, 30), (90, None)])
@@ -230,3 +238,20 @@ def test_locks_of_keys_that_the_database_does_not_have_are_warned_of(settings, l
     warned = lock and connection.vendor == "mysql"
 
     assert found("database") == (["W061"] if warned else [])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("notify", [False, True])
+def test_a_wake_up_that_the_database_does_not_have_is_warned_of(settings, notify):
+    settings.DLQ_RELAY_NOTIFY = notify
+    warned = notify and connection.vendor != "postgresql"
+
+    assert found("database") == (["W062"] if warned else [])
+
+
+def test_a_wake_up_that_the_driver_cannot_hear_is_warned_of(settings, monkeypatch):
+    settings.DLQ_RELAY_NOTIFY = True
+    psycopg2 = SimpleNamespace(vendor="postgresql", Database=SimpleNamespace(__name__="psycopg2"))
+    monkeypatch.setattr(checks, "connections", {"default": psycopg2})
+
+    assert found("database") == ["W062"]

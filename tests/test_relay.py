@@ -24,6 +24,7 @@ from django_dlq.models import (
 )
 from django_dlq.outbox import Message
 from django_dlq.relay import Relay
+from django_dlq.relaying import listener
 from tests import scripted_broker
 from tests.letters import consumer_letter, relay_letter, timeline
 
@@ -622,3 +623,43 @@ class TestReplays:
         assert letter.state == State.REPLAYING
         assert OutboxMessage.objects.count() == 1
         assert not PublishedMessage.objects.exists()
+
+
+class TestResting:
+    @pytest.mark.parametrize("notify", [False, True])
+    def test_where_nobody_can_be_heard_it_rests_for_its_time(self, settings, relay, monkeypatch, notify):
+        settings.DLQ_RELAY_NOTIFY = notify
+        monkeypatch.setattr(listener, "can_wake", lambda connection: False)
+        relay.rest(0)
+        began = time.monotonic()
+
+        assert not relay.rest(0.05)
+        assert time.monotonic() - began >= 0.049
+
+    def test_while_it_works_it_takes_note_of_calls_at_each_look_around(self, relay, broker, beat, monkeypatch):
+        relay.run_once()
+        monkeypatch.setattr(relay, "_listener", Ear())
+        outbox.publish("orders", "x")
+        relay.run_once()
+        assert not relay.rest(0)
+        beat()
+        relay.run_once()
+
+        assert relay.rest(0)
+        relay.close()
+        assert relay._listener.closed
+
+
+class Ear:
+    """Hears when it is asked to."""
+
+    heard = closed = False
+
+    def take_note(self):
+        self.heard = True
+
+    def wait(self, seconds):
+        return self.heard
+
+    def close(self):
+        self.closed = True

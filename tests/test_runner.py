@@ -22,6 +22,7 @@ from django_dlq.runner import (
     open_connections,
     orphaned,
     pause_after,
+    rest_after,
     stopping_on_signals,
     until_idle,
 )
@@ -51,8 +52,25 @@ class Script:
 def rests(monkeypatch):
     """Collect the seconds that a loop rests, instead of resting."""
     collected = []
-    monkeypatch.setattr(Loop, "_rest", lambda self, seconds: collected.append(seconds))
+
+    def rest(self, seconds, wait):
+        collected.append(seconds)
+        return False
+
+    monkeypatch.setattr(Loop, "_rest", rest)
     return collected
+
+
+@pytest.fixture
+def exact_rests(rests, monkeypatch):
+    """Collect rests without jitter, and let no other time pass."""
+    no_jitter(monkeypatch)
+    monkeypatch.setattr(runner.time, "monotonic", lambda: sum(rests))
+    return rests
+
+
+def no_jitter(monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
 
 
 def run(*turns, idle=0.1):
@@ -74,17 +92,34 @@ class TestLoop:
 
         assert rests == [7, 7]
 
-    def test_it_rests_when_there_is_nothing_to_do(self, rests):
-        run(*[0] * 20, idle=10)
+    def test_after_work_it_looks_at_once_and_then_rests_for_a_quarter_of_the_time_since(self, exact_rests):
+        run(*[0] * 9, 1, *[0] * 7, idle=0.0025)
 
-        assert len(rests) == 20
-        assert 8 <= rests[-1] <= 12
+        quiet = [0.001] * 4 + [0.001, 0.00125, 0.0015625, 0.001953125, 0.00244140625]
+        assert exact_rests == pytest.approx([*quiet, *quiet[:7]])
 
-    def test_after_work_it_looks_again_soon_and_then_less_and_less_often(self, rests, monkeypatch):
-        monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
-        run(0, 0, 0, 1, 0, 0, 0, 0, idle=0.01)
+    def test_however_long_there_was_nothing_it_looks_again_after_its_idle_interval(self, exact_rests):
+        run(*[0] * 100, idle=10)
 
-        assert rests == pytest.approx([0.002, 0.004, 0.008, 0.002, 0.004, 0.008, 0.01])
+        assert exact_rests[-1] == 10
+        assert len([rest for rest in exact_rests if rest < 10]) < 50
+
+    def test_who_is_told_of_work_looks_as_often_as_after_work(self, monkeypatch):
+        no_jitter(monkeypatch)
+        now, waits = [0.0], []
+
+        def rest(self, seconds):
+            """Let a second pass, or be called in the tenth rest."""
+            waits.append(seconds)
+            now[0] += seconds
+            return len(waits) == 10
+
+        monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(Script, "rest", rest, raising=False)
+        run(*[0] * 12, idle=0.002)
+
+        assert waits[9] == pytest.approx(0.002)
+        assert waits[10] == pytest.approx(0.001)
 
     @pytest.mark.parametrize("error", [BrokerUnavailable("x"), OperationalError("x"), InterfaceError("x")], ids=repr)
     def test_trouble_is_waited_out_longer_each_time(self, rests, monkeypatch, error):
@@ -150,15 +185,42 @@ class TestLoop:
     def test_a_rest_ends_when_the_supervisor_has_gone(self, monkeypatch):
         monkeypatch.setenv(SUPERVISOR, str(os.getppid() + 1))
         began = time.monotonic()
-        Loop(Script(), idle=0)._rest(3600)
+        loop = Loop(Script(), idle=0)
+        loop._rest(3600, loop.stopped.wait)
 
         assert time.monotonic() - began < 60
 
     def test_a_rest_has_its_length(self):
         began = time.monotonic()
-        Loop(Script(), idle=0)._rest(0.05)
+        loop = Loop(Script(), idle=0)
 
+        assert not loop._rest(0.05, loop.stopped.wait)
         assert time.monotonic() - began >= 0.05
+
+    def test_a_rest_goes_on_when_the_machine_returns_early_for_nothing(self, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+
+        def wait(seconds):
+            now[0] += seconds / 2
+            return False
+
+        assert not Loop(Script(), idle=0)._rest(0.05, wait)
+        assert now[0] == pytest.approx(0.05)
+
+    def test_a_signal_ends_the_rest_of_a_machine_within_a_tenth_of_a_second(self):
+        waits = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return False
+
+        loop = Loop(Script(), idle=0)
+        with stopping_on_signals(loop.stopped.set):
+            loop._rest(3600, wait)
+
+        assert waits == [0.1]
 
 
 class TestSignals:
@@ -258,6 +320,12 @@ class TestUntilIdle:
         with pytest.raises(ValueError):  # noqa: PT011  # our own
             until_idle(machine)
         assert machine.closed == 1
+
+
+@pytest.mark.once
+def test_rests_have_jitter_so_that_processes_do_not_look_all_at_once():
+    rests = [rest_after(1.0, idle=60) for _ in range(100)]
+    assert 0.2 <= min(rests) < max(rests) <= 0.3
 
 
 @pytest.mark.once

@@ -21,6 +21,7 @@ from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.stored_message import StoredMessage
+from django_dlq.models.wake_up import wake_relay_on_commit
 
 COMPUTED = frozenset({"due_at", "expires_at", "created_at"})
 """Columns that the database computes with its own clock."""
@@ -63,6 +64,8 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
         using = self.db
         if conf.DLQ_LOCK_KEYS:
             lock_keys(((row.topic, key) for row in rows if (key := row.key_bytes) is not None), using=using)
+        if conf.DLQ_RELAY_NOTIFY and any(row.due_at is None for row in rows):
+            wake_relay_on_commit(using)
         for row in rows:
             row.choose_lane()
         if connections[using].vendor == "postgresql" and not any(row.is_timed for row in rows):

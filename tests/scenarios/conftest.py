@@ -20,7 +20,9 @@ ON_POSTGRESQL = [
     "test_postgresql_restart.py",
     "test_real_input.py",
     "test_retries_beside.py",
+    "test_stuck_standby.py",
     "test_terminated_connections.py",
+    "test_wake_up.py",
     "test_wrong_clock.py",
     "test_zombie_relay.py",
 ]

@@ -35,6 +35,9 @@ DLQ_RELAY_LEASE = timedelta(seconds=float(os.environ["SCENARIO_LEASE"]))
 DLQ_PUBLISH_TIMEOUT = min(timedelta(seconds=10), DLQ_RELAY_LEASE * 0.8)
 if "SCENARIO_BATCH" in os.environ:
     DLQ_RELAY_BATCH = int(os.environ["SCENARIO_BATCH"])
+if "SCENARIO_POLL" in os.environ:
+    DLQ_RELAY_POLL_INTERVAL = timedelta(seconds=float(os.environ["SCENARIO_POLL"]))
+DLQ_RELAY_NOTIFY = "SCENARIO_NOTIFY" in os.environ
 DLQ_RETRY_DELAYS = [timedelta(milliseconds=10)] * 5
 
 LOGGING = {

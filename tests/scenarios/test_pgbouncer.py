@@ -1,17 +1,25 @@
 """PgBouncer in transaction mode between everybody and PostgreSQL."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import DjangoDbBlocker
 
+from django_dlq import outbox
+from django_dlq.models import wake_up
+from django_dlq.relaying.listener import Listener
+from tests.calls import listening
 from tests.scenarios.conftest import MakeStage
 from tests.scenarios.lanes import LANES, are_shared, shares, watching
 from tests.scenarios.private_services import private
 from tests.scenarios.traffic import Traffic
 from tests.services import PGBOUNCER
 from tests.services.pgbouncer import Pgbouncer
+from tests.services.postgresql import POSTGRESQL
 
 pytestmark = [
     pytest.mark.kafka,
@@ -54,3 +62,52 @@ def test_the_whole_path_works_through_pgbouncer_in_transaction_mode(
     traffic.check()
     pools = [line.split("|") for line in (pgbouncer.ask("SHOW POOLS") or "").splitlines()]
     assert [pool[-1] for pool in pools if pool[0] == connection.settings_dict["NAME"]] == ["transaction"]
+
+
+def test_where_no_call_can_be_heard_the_relay_looks_by_itself_and_sends_everything(
+    pgbouncer: Pgbouncer, kafka: str, make_stage: MakeStage, settings: Any
+) -> None:
+    settings.DLQ_RELAY_NOTIFY = True
+    stage = make_stage(kafka, lease=3)
+    traffic = Traffic(stage)
+    relay = stage.manage("dlq_relay", SCENARIO_NOTIFY="1")
+    stage.until(lambda: shares(relay) == [LANES])
+    for _ in range(20):
+        traffic.publish(5)
+    stage.until(stage.outbox_is_empty)
+    traffic.check()
+
+
+def test_no_relay_listens_in_a_session_that_the_pooler_lends_to_somebody_else_next(
+    pgbouncer: Pgbouncer, settings: Any
+) -> None:
+    settings.DLQ_RELAY_NOTIFY = True
+    listener = Listener("default")
+
+    assert not any(listener.wait(0) for _ in range(3))
+    assert asked_all("SELECT count(*) FROM pg_listening_channels()") == {0}
+
+
+def test_a_call_passes_the_pooler_and_leaves_nothing_behind(pgbouncer: Pgbouncer, settings: Any) -> None:
+    settings.DLQ_RELAY_NOTIFY = True
+    wake_up._caller.cache_clear()
+    with listening(host=POSTGRESQL.host, port=POSTGRESQL.port) as calls:
+        with transaction.atomic():
+            outbox.publish("orders", "x")
+        assert calls.count() == 1
+    assert asked_all("SELECT current_setting('lock_timeout')") == {"0"}
+
+
+def asked_all(question: str) -> set[object]:
+    """Return what several sessions of the pooler answer, those that were used before among them."""
+    with ExitStack() as stack:
+        pooled = [stack.enter_context(closing(connection.copy())) for _ in range(3)]
+        for each in pooled:  # a transaction each, and so a session each
+            each.set_autocommit(False)
+        return {answer(each, question) for each in pooled}
+
+
+def answer(asked: BaseDatabaseWrapper, question: str) -> object:
+    with asked.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]
