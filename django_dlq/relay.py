@@ -23,7 +23,8 @@ from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
 from django_dlq.fingerprint import Failure
 from django_dlq.message import LANES
-from django_dlq.models import DeadLetter, OutboxMessage, Pause, RelayLane
+from django_dlq.models import OutboxMessage, Pause, RelayLane
+from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.listener import Listener
@@ -171,7 +172,7 @@ class Relay:
             topics=paused.topics,
             keys=paused.keys,
             brokers=paused.brokers,
-            holds=DeadLetter.objects.holds(),
+            holds=current_holds(),
         )
 
     # Reading

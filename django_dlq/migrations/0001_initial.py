@@ -420,7 +420,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="deadletter",
             index=django_dlq.models.indexes.PartialIndex(
-                fields=["holds_key"], name="dlq_letter_holds_key", where=models.Q(("holds_key", True))
+                fields=["holds_key", "topic"], name="dlq_letter_holds_key", where=models.Q(("holds_key", True))
             ),
         ),
         migrations.AddConstraint(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final, Self
 
 from django.db import IntegrityError, models, router, transaction
-from django.db.models import Count, F, Max, Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq.exceptions import IllegalTransition
@@ -70,11 +70,6 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         """Letters behind which the later messages of their topic and key wait in the outbox; all of them are open."""
         return self.filter(holds_key=True)
 
-    def holds(self) -> tuple[int, ...]:
-        """Tell by two numbers which letters hold their keys: other numbers if others do; empty if none does."""
-        found = self.holding().aggregate(number=Count("pk"), newest=Max("pk"))
-        return (found["number"], found["newest"]) if found["number"] else ()
-
     def of_message(self, group: str, message_key: str) -> Self:
         """The one open letter of a message in a group, if there is one."""
         return self.filter(open_key=open_key(group, message_key))
@@ -135,7 +130,7 @@ class DeadLetter(StoredMessage):
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),
             models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),
-            PartialIndex(fields=["holds_key"], where=Q(holds_key=True), name="dlq_letter_holds_key"),
+            PartialIndex(fields=["holds_key", "topic"], where=Q(holds_key=True), name="dlq_letter_holds_key"),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.lookups import In
 
 from django_dlq.header_json import pack, unpack
 from django_dlq.message import Headers
@@ -30,6 +31,20 @@ class ExactTextField(models.TextField):  # type: ignore[type-arg]
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Give the column a collation by bytes where the default is not one."""
         return _by_bytes(super().db_parameters(connection), connection)
+
+
+@ExactTextField.register_lookup
+class AnyOf(In):
+    """Equal to one of some texts, which travel as one parameter to PostgreSQL: thousands of them take long to bind."""
+
+    lookup_name = "any_of"
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+        """Compare with an array, as the database does itself with a list."""
+        left, parameters = self.process_lhs(compiler, connection)
+        texts = (text.replace("\\", "\\\\").replace('"', '\\"') for text in self.rhs)
+        array = ",".join(f'"{text}"' for text in texts)
+        return f"{left} = ANY(%s::text[])", [*parameters, f"{{{array}}}"]
 
 
 class HeadersField(models.JSONField):

@@ -6,15 +6,13 @@ answer it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django.db import connections
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from django_dlq.models.clock import DatabaseNow
-from django_dlq.models.dead_letter import DeadLetter
+from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
 from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, expressions
 from django_dlq.models.postgresql_reading import can_read, read
@@ -31,7 +29,7 @@ class Scope:
     """Which rows a relay may send now.
 
     lanes: those that it has, or None for all of them. closed: brokers that are out of reach. topics, keys, brokers:
-    what is paused. holds: which dead letters hold their keys, in a form that changes when they do; empty if none does.
+    what is paused. holds: what waits for somebody to act on a dead letter.
     """
 
     lanes: frozenset[int] | None = None
@@ -39,24 +37,20 @@ class Scope:
     topics: frozenset[str] = frozenset()
     keys: frozenset[tuple[str, str]] = frozenset()
     brokers: frozenset[str] = frozenset()
-    holds: tuple[int, ...] = ()
+    holds: Holds = NOTHING_HELD
 
-    def rows(self) -> OutboxQuerySet:
-        """Return the rows."""
-        rows: OutboxQuerySet = OutboxMessage.objects.all()
+    def condition(self) -> Q:
+        """Return what is true of these rows; nothing if that is all of them."""
+        condition = Q()
         if self.lanes is not None:
-            rows = rows.filter(lane__in=sorted(self.lanes))
+            condition &= Q(lane__in=sorted(self.lanes))
         if shut := self.closed | self.brokers:
-            rows = rows.exclude(broker__in=sorted(shut))
+            condition &= ~Q(broker__in=sorted(shut))
         if self.topics:
-            rows = rows.exclude(topic__in=sorted(self.topics))
+            condition &= ~Q(topic__in=sorted(self.topics))
         if self.keys:
-            rows = rows.exclude(reduce(or_, (Q(topic=topic, key=key) for topic, key in sorted(self.keys))))
-        if self.holds:
-            held = DeadLetter.objects.filter(holds_key=True, topic=OuterRef("topic"), key=OuterRef("key"))
-            # A replay is what the others wait for.
-            rows = rows.filter(Q(letter_id__isnull=False) | ~Exists(held))
-        return rows
+            condition &= ~of_keys(self.keys)
+        return condition & self.holds.lets_go()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,7 @@ class Reading:
         self.size = size
         self._using = using
         self._largest = PAGE_BYTES // size
-        rows = scope.rows()
+        rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
         delayed = rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
         at_once = rows.filter(due_at__isnull=True)
         self._compiled = _Compiled(
@@ -94,9 +88,12 @@ class Reading:
 
         With them, wherever they are, come up to a page of the urgent rows and of the delayed ones whose time has come;
         so a row may be there twice. Bodies are whole, unless they would take more than PAGE_BYTES together: then the
-        page ends before.
+        page ends before. There is nothing in it if other letters hold their keys by now than the scope says: what
+        waited for one must not be overtaken by what came after it.
         """
         read = self._compiled.run(after)
+        if not self.scope.holds.is_current:
+            return Page([], last=after, is_full=False)
         along = [row for row in read if row.part == ALONG]
         page = Page(read, along[-1].id if along else after, len(along) == self.size)
         return self._with_bodies(page, after) if any(row.is_partial for row in read) else page
@@ -106,8 +103,9 @@ class Reading:
 
         There may be a few more, of these keys too, that were published a little later.
         """
-        rows = self.scope.rows().due().elders_of(urgent).order_by("id")
-        return [Outgoing._make(row) for row in self._columns(rows, ASIDE).using(self._using)]
+        rows: OutboxQuerySet = OutboxMessage.objects.filter(self.scope.condition())
+        elders = self._columns(rows.due().elders_of(urgent).order_by("id"), ASIDE)
+        return [Outgoing._make(row) for row in elders.using(self._using)]
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}

@@ -10,6 +10,7 @@ from django_dlq import deadletters, outbox
 from django_dlq.brokers import brokers
 from django_dlq.brokers.memory import MemoryBroker
 from django_dlq.models import DeadLetter, OutboxMessage, State
+from django_dlq.models.holds import MOST_NAMED
 from django_dlq.relay import Relay
 
 pytestmark = pytest.mark.django_db
@@ -29,13 +30,21 @@ def broker(settings: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     memory.reset()
 
 
-@pytest.fixture(params=["one relay", pytest.param("a new relay for each step", marks=pytest.mark.once)])
-def relay(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+@pytest.fixture(
+    params=[
+        "one relay",
+        pytest.param("a new relay for each step", marks=pytest.mark.once),
+        "too many keys to name",
+    ]
+)
+def relay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Give what sends all that can be sent: a hold lasts in memory, and across restarts."""
+    if request.param == "too many keys to name":
+        monkeypatch.setattr("django_dlq.models.holds.MOST_NAMED", 0)
     lasting = Relay()
 
     def run() -> None:
-        relay = lasting if request.param == "one relay" else Relay()
+        relay = Relay() if request.param == "a new relay for each step" else lasting
         while relay.run_once():
             pass
         if relay is not lasting:
@@ -162,6 +171,27 @@ def test_a_discard_lets_the_others_go_without_it(broker: MemoryBroker, relay: Ca
     publish("5")
     relay()
     assert waiting() == ["5"]
+
+
+@pytest.mark.parametrize("most_named", [MOST_NAMED, 0])
+def test_what_comes_after_the_release_of_a_key_does_not_overtake_what_waited(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, most_named: int
+) -> None:
+    monkeypatch.setattr("django_dlq.models.holds.MOST_NAMED", most_named)
+    publish("bad", "2")
+    with closing(Relay()) as relay:
+        while relay.run_once():
+            pass
+        monkeypatch.setattr("django_dlq.relaying.share.LONGEST_BEAT", 3600.0)
+        relay.run_once()
+        deadletters.discard(the_letter(), **WHO)
+        publish("3")
+        for _ in range(3):
+            relay.run_once()
+        assert arrived(broker) == []  # it has not looked around yet
+    with closing(Relay()) as relay:
+        relay.run_once()
+    assert arrived(broker) == ["2", "3"]
 
 
 def test_elsewhere_a_refused_message_is_a_letter_and_its_key_goes_on(
