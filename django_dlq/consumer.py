@@ -1,31 +1,25 @@
-"""Take a group's messages from the broker and hand each to its handler, once.
+"""Take a group's messages from the broker and hand them to their handlers, each once.
 
-Per message: one transaction with the inbox row and the handler's own rows. A failure is stored as a letter in a
-transaction of its own. Only when one of the two is committed may the message's offset pass.
+What is handled is committed in one transaction with its inbox rows, what fails is stored as a letter. Only when one of
+the two is committed may the message's offset pass, and only up to the first that is unfinished in its partition.
 """
 
+import sys
 import time
-from collections import deque
 
-from django.db import InterfaceError, OperationalError
-
-from django_dlq import burial, inbox, signals
-from django_dlq import message as wire
+from django_dlq import signals
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
-from django_dlq.debezium import as_relayed
+from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.settling import delivery_of
+from django_dlq.consuming.settling import settle as settle_work
 from django_dlq.exceptions import UnknownHandler
-from django_dlq.fingerprint import Failure
-from django_dlq.message import ReceivedMessage, Record, readable
+from django_dlq.message import Record
 from django_dlq.registry import Handler, handlers
-from django_dlq.runner import lost_connection, open_connections
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
-
-LONGEST_LETTER_ID = 18
-"""Digits: any more would not be a number that every database can look for."""
 
 
 class Consumer:
@@ -39,22 +33,21 @@ class Consumer:
         self.group = group
         self.topics = sorted({topic for handler in of_group for topic in handler.topics})
         self.broker = of_group[0].broker
+        self._largest_batch = max(handler.batch_size or 1 for handler in of_group)
         self._subscription: Subscription | None = None
-        self._in_hand: deque[Record] = deque()
-        self._done: list[Record] = []
+        self._hand = Hand()
 
     def run_once(self, timeout: float = 1.0) -> int:
         """Settle some messages and commit their offsets; wait up to `timeout` seconds for the first.
 
         Returns how many were settled: handled, skipped, or stored as letters. If the database or the broker fails in
-        between, that error is raised, and the next call goes on with the message that was in hand.
+        between, that error is raised, and the next call goes on with what was in hand.
         """
         if self._subscription is None:
             self._subscription = brokers[self.broker].subscribe(self.topics, self.group)
-        if not self._in_hand:
-            self._in_hand.extend(self._subscription.poll(conf.DLQ_CONSUMER_BATCH, timeout))
+        settled = 0 if self._hand else self._take(self._subscription, timeout)
         try:
-            settled = self._settle()
+            settled += self._work()
         finally:
             self._commit(self._subscription)
         return settled
@@ -64,80 +57,53 @@ class Consumer:
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
-        self._in_hand.clear()
-        self._done.clear()
+        self._hand.clear()
 
-    def _settle(self) -> int:
+    def _take(self, subscription: Subscription, timeout: float) -> int:
+        """Take some messages from the broker; return how many of them are for no handler here."""
+        skipped = 0
+        for record in subscription.poll(max(conf.DLQ_CONSUMER_BATCH, self._largest_batch), timeout):
+            delivery = delivery_of(record, self.group)
+            self._hand.take(delivery)
+            skipped += delivery.outcome is not None
+            _tell(delivery)
+        return skipped
+
+    def _work(self) -> int:
         started, settled = time.monotonic(), 0
-        while self._in_hand and time.monotonic() - started < SECONDS_BETWEEN_COMMITS:
-            settle(self.group, self._in_hand[0])
-            self._done.append(self._in_hand.popleft())
-            settled += 1
+        while time.monotonic() - started < SECONDS_BETWEEN_COMMITS:
+            work = self._hand.next(_any_number)
+            if not work:
+                break
+            try:
+                settle_work(work)
+            finally:
+                self._hand.returned(work)
+                settled += sum(map(_tell, work))
         return settled
 
     def _commit(self, subscription: Subscription) -> None:
-        if self._done:
-            subscription.commit(self._done)
-            self._done.clear()
+        if passed := self._hand.passed():
+            subscription.commit(passed)
+            self._hand.committed()
 
 
 def settle(group: str, record: Record) -> None:
     """Handle a record, skip it, or store a letter. Raises only if the database cannot be reached."""
-    record = as_relayed(record)
-    message = ReceivedMessage.of(record, group)
-    handler = handlers.match(group, record.topic, message.tag)
-    if handler is None:
-        signals.tell(signals.message_skipped, Consumer, message=message, why="tag")
-        return
-    only_for = record.header(wire.GROUP)
-    if only_for and readable(only_for) != group:
-        signals.tell(signals.message_skipped, Consumer, message=message, why="group")
-        return
-    try:
-        _handle_over_a_break(message, handler)
-    except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
-        if isinstance(error, KeyboardInterrupt) or lost_connection(error):
-            raise
-        _bury(message, handler, error)
+    delivery = delivery_of(record, group)
+    if delivery.outcome is None:
+        settle_work([delivery])
+    _tell(delivery)
 
 
-def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
-    """Handle it, and once more at once if the database connection broke meanwhile, or had while nothing was to do.
-
-    That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
-    blame.
-    """
-    before = open_connections()
-    try:
-        _handle(message, handler)
-    except (OperationalError, InterfaceError):
-        if open_connections() == before:
-            raise
-        _handle(message, handler)
+def _tell(delivery: Delivery) -> bool:
+    """Send the signal for what became of a delivery; return whether anything did."""
+    if delivery.outcome == "handled":
+        signals.tell(signals.message_handled, Consumer, message=delivery.message, handler=delivery.handler)
+    elif delivery.outcome not in (None, "buried"):  # burial has told of that
+        signals.tell(signals.message_skipped, Consumer, message=delivery.message, why=delivery.outcome)
+    return delivery.outcome is not None
 
 
-def _handle(message: ReceivedMessage, handler: Handler) -> None:
-    def handle(message: ReceivedMessage) -> None:
-        inbox.check_expiry(message)
-        handler.function(message)
-        _end_replay(message)
-
-    if inbox.handle_once(message, message.group, handle):
-        signals.tell(signals.message_handled, Consumer, message=message, handler=handler)
-    else:
-        _end_replay(message)
-        signals.tell(signals.message_skipped, Consumer, message=message, why="duplicate")
-
-
-def _bury(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
-    failure = Failure.of(error, message.group, handler.name)
-    delay = handler.delay_after(message.attempt, error)
-    burial.bury_received(message, failure, handler=handler, delay=delay)
-
-
-def _end_replay(message: ReceivedMessage) -> None:
-    number = message.record.header(wire.LETTER)
-    if not number or not message.record.header(wire.GROUP):
-        return
-    if number.isdigit() and len(number) <= LONGEST_LETTER_ID:
-        burial.resolve_replay_of(message, int(number))
+def _any_number(_: Handler) -> int:
+    return sys.maxsize

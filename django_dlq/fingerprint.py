@@ -8,7 +8,9 @@ from types import TracebackType
 MOST_CHARACTERS = 100_000
 """Of a message or traceback: what is longer keeps its beginning and its end, where the cause stands."""
 
-OWN_FRAMES = ("django_dlq.consumer", "django_dlq.retries", "django_dlq.inbox")
+OWN_FRAMES = (
+    "django_dlq.consumer", "django_dlq.consuming", "django_dlq.inbox", "django_dlq.registry", "django_dlq.retries",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

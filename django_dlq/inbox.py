@@ -8,7 +8,7 @@ def ship(message):
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import router, transaction
 
@@ -21,8 +21,10 @@ from django_dlq.retry_policy import RetryPolicy
 
 __all__ = ["Reject", "RetryLater", "RetryPolicy", "handle_once", "handler"]
 
-Function = TypeVar("Function", bound=HandlerFunction)
+Function = TypeVar("Function", bound=Callable[[Any], object])
 GROUP_LENGTH = 100
+MOST_IN_BATCH = 5_000
+"""As many inbox rows as every database takes in one statement."""
 
 
 def handler(
@@ -31,6 +33,7 @@ def handler(
     tags: Iterable[str] = (),
     retry: RetryPolicy | None = None,
     broker: str = "default",
+    batch_size: int | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
 
@@ -39,16 +42,28 @@ def handler(
     once, `RetryLater("why", delay=...)` to be called again later; any other exception follows `retry`, by default
     DLQ_RETRY_DELAYS. With `tags` it is called only for messages that carry one of them. The function stays callable.
 
+    With `batch_size` it is called with a list of one to so many messages that are new, in their order, in one
+    transaction. If it raises, the list is halved until the message that it fails on is alone.
+
     Raises HandlerConflict if another handler of the group takes the same messages.
     Not promised: that effects outside the database happen once.
     """
     _check_names(topics, group)
+    _check_batch_size(batch_size)
     if isinstance(tags, str):
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
 
     def register(function: Function) -> Function:
         handlers.add(
-            Handler(function=function, topics=topics, group=group, tags=frozenset(tags), retry=retry, broker=broker)
+            Handler(
+                function=function,
+                topics=topics,
+                group=group,
+                tags=frozenset(tags),
+                retry=retry,
+                broker=broker,
+                batch_size=batch_size,
+            )
         )
         return function
 
@@ -68,15 +83,22 @@ def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction)
     return claimed
 
 
-def check_expiry(message: ReceivedMessage) -> None:
-    """Raise Expired if the message's publisher wanted it to be handled before now, by the database's clock."""
+def expires_at(message: ReceivedMessage) -> datetime | None:
+    """Return until when the message's publisher wanted it to be handled, or None if it did not say so."""
     header = message.record.header(wire.EXPIRES)
     if header is None:
-        return
-    with suppress(ValueError, TypeError):  # another system's header of this name says nothing to us
-        expires_at = datetime.fromisoformat(readable(header))
-        if expires_at <= database_now(router.db_for_write(InboxMessage)):
-            raise Expired(f"expired: it was to be handled before {readable(header)}, and was not")
+        return None
+    with suppress(ValueError):  # another system's header of this name says nothing to us
+        moment = datetime.fromisoformat(readable(header))
+        return moment if moment.tzinfo else None
+    return None
+
+
+def check_expiry(message: ReceivedMessage) -> None:
+    """Raise Expired if the message's publisher wanted it to be handled before now, by the database's clock."""
+    moment = expires_at(message)
+    if moment is not None and moment <= database_now(router.db_for_write(InboxMessage)):
+        raise Expired(f"expired: it was to be handled before {message.headers[wire.EXPIRES]}, and was not")
 
 
 def _check_names(topics: tuple[str, ...], group: str) -> None:
@@ -84,3 +106,8 @@ def _check_names(topics: tuple[str, ...], group: str) -> None:
         raise TypeError(f"name the topics: @inbox.handler('orders', group='shipping'), not {topics!r}")
     if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")
+
+
+def _check_batch_size(size: int | None) -> None:
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_IN_BATCH):
+        raise TypeError(f"batch_size is a number of messages from 1 to {MOST_IN_BATCH}, not {size!r}")

@@ -28,6 +28,9 @@ HEADERS = "dlq-headers"  # this and the next only through Debezium: see debezium
 RAW_KEY = "dlq-raw-key"
 RESERVED = frozenset({ID, MESSAGE_KEY, TAG, EXPIRES, GROUP, LETTER, HEADERS, RAW_KEY})
 
+Place = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
 IDENTITY_LENGTH = 255
 """Most characters of a message_id, message_key, topic or tag: what an indexed column holds on every database."""
 
@@ -66,6 +69,11 @@ class Record(NamedTuple):
     partition: int | None = None
     offset: int | None = None
     timestamp: datetime | None = None
+
+    @property
+    def place(self) -> Place:
+        """The partition that it was received from."""
+        return self.topic, self.partition or 0
 
     def header(self, name: str) -> bytes | None:
         """Return the last value of a header, or None: of repeated names the last one counts, as in Kafka."""

@@ -1,8 +1,9 @@
 """Which handlers there are, and which of them takes a message."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 from django.utils.module_loading import import_string
 
@@ -12,21 +13,32 @@ from django_dlq.message import ReceivedMessage
 from django_dlq.retry_policy import RetryPolicy
 
 HandlerFunction = Callable[[ReceivedMessage], object]
+BatchFunction = Callable[[list[ReceivedMessage]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
     """A callable, the topics it takes messages from, and the consumer group in whose name it runs.
 
-    Without tags it takes every message of its topics; `retry` None means the project's default policy.
+    Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
+    `batch_size` it is called with a list of up to so many messages.
     """
 
-    function: HandlerFunction
+    function: HandlerFunction | BatchFunction
     topics: tuple[str, ...]
     group: str
     tags: frozenset[str] = frozenset()
     retry: RetryPolicy | None = None
     broker: str = "default"
+    batch_size: int | None = None
+
+    def call(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Call the function with the messages as a list, or with each of them."""
+        if self.batch_size is not None:
+            cast("BatchFunction", self.function)(list(messages))
+            return
+        for message in messages:
+            cast("HandlerFunction", self.function)(message)
 
     @property
     def name(self) -> str:

@@ -60,11 +60,11 @@ def _handle(letter: DeadLetter) -> Callable[[], None]:
         raise UnknownHandler(
             f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
         )
-    message, function = _message(letter), handler.function
+    message = _message(letter)
 
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
-        function(message)
+        handler.call([message])
 
     is_new = inbox.handle_once(message, letter.group, handle)
     burial.resolve(letter, actor=ACTOR)

@@ -14,10 +14,7 @@ from django.dispatch import receiver
 
 from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
-from django_dlq.message import Record
-
-Place = tuple[str, int]
-"""A topic and the number of one of its partitions."""
+from django_dlq.message import Place, Record
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 

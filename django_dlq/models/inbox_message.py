@@ -1,6 +1,9 @@
 """The inbox: which group has handled which message."""
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cache
+from itertools import chain
 from typing import Self
 
 from django.db import connections, models
@@ -11,6 +14,8 @@ from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
+
+COLUMNS = ("group", "message_key", "message_id", "topic")
 
 
 class InboxQuerySet(models.QuerySet["InboxMessage"]):
@@ -23,17 +28,35 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
-        connection = connections[self.db]
-        columns = ("group", "message_key", "message_id", "topic")
-        fields = [self.model._meta.get_field(name) for name in columns]
-        names = ", ".join(connection.ops.quote_name(name) for name in columns)
-        statement = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
-        suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        values = (group, message.message_key, message.message_id, message.topic)
-        with connection.cursor() as cursor:
-            cursor.execute(f"{statement} {table} ({names}) VALUES (%s, %s, %s, %s) {suffix}", values)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_claim(self.db, rows=1), (group, message.message_key, message.message_id, message.topic))
             return bool(cursor.rowcount)
+
+    def claim_many(self, messages: Iterable[ReceivedMessage], group: str) -> list[ReceivedMessage]:
+        """Do the same for many messages with one statement; return those that are new, each once, in their order.
+
+        On MySQL, which does not tell which rows it has inserted, with one statement for each.
+        """
+        first: dict[str, ReceivedMessage] = {}
+        for message in messages:
+            first.setdefault(message.message_key, message)
+        if len(first) < 2 or not connections[self.db].features.can_return_columns_from_insert:
+            return [message for message in first.values() if self.claim(message, group)]
+        # In one order everywhere, so that two who claim the same keys do not wait for each other.
+        claimed = self._claim_many([first[key] for key in sorted(first)], group)
+        return [message for key, message in first.items() if key in claimed]
+
+    def _claim_many(self, messages: Sequence[ReceivedMessage], group: str) -> set[str]:
+        keys = [message.message_key for message in messages]
+        ids = [message.message_id for message in messages]
+        topics = [message.topic for message in messages]
+        with connections[self.db].cursor() as cursor:
+            if connections[self.db].vendor == "postgresql":
+                cursor.execute(_claim_arrays(self.db), (group, keys, ids, topics))
+            else:
+                values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
+                cursor.execute(f"{_claim(self.db, rows=len(keys))} RETURNING message_key", tuple(values))
+            return {key for (key,) in cursor.fetchall()}
 
     def older_than(self, age: timedelta) -> Self:
         """Messages handled longer ago than this, by the database's clock."""
@@ -62,3 +85,27 @@ class InboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"
+
+
+@cache
+def _claim(using: str, *, rows: int) -> str:
+    return f"{_insert(using)} VALUES {', '.join(['(%s, %s, %s, %s)'] * rows)} {_unless_there(using)}"
+
+
+@cache
+def _claim_arrays(using: str) -> str:
+    # A placeholder for each value would cost more than the inserting.
+    rows = "SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])"
+    return f"{_insert(using)} {rows} {_unless_there(using)} RETURNING message_key"
+
+
+def _insert(using: str) -> str:
+    ops = connections[using].ops
+    names = ", ".join(map(ops.quote_name, COLUMNS))
+    table = ops.quote_name(InboxMessage._meta.db_table)
+    return f"{ops.insert_statement(on_conflict=OnConflict.IGNORE)} {table} ({names})"
+
+
+def _unless_there(using: str) -> str:
+    fields = [InboxMessage._meta.get_field(name) for name in COLUMNS]
+    return connections[using].ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
