@@ -7,15 +7,16 @@ def ship(message):
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from django_dlq import message as wire
-from django_dlq.exceptions import Expired, Reject, RetryLater
+from django_dlq.exceptions import Expired, Reject, RetryLater, SwallowedError
 from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage, readable
 from django_dlq.models import InboxMessage, database_now
+from django_dlq.rate_limit import per_second
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
@@ -26,6 +27,10 @@ GROUP_LENGTH = 100
 MOST_IN_BATCH = 5_000
 """As many inbox rows as every database takes in one statement."""
 
+MOST_THREADS = 200
+IN_ERROR = 3
+"""libpq's PQTRANS_INERROR."""
+
 
 def handler(
     *topics: str,
@@ -34,6 +39,9 @@ def handler(
     retry: RetryPolicy | None = None,
     broker: str = "default",
     batch_size: int | None = None,
+    concurrency: int = 1,
+    timeout: timedelta | None = None,
+    rate_limit: str | float | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
 
@@ -45,11 +53,20 @@ def handler(
     With `batch_size` it is called with a list of one to so many messages that are new, in their order, in one
     transaction. If it raises, the list is halved until the message that it fails on is alone.
 
+    At most `concurrency` calls run at once in a process, in threads with database connections of their own; messages of
+    one key still run one after the other. `rate_limit`, "100/s" or a number per second, is for one process too. A call
+    that takes longer than `timeout` fails at its next database statement; one that makes none within
+    DLQ_CONSUMER_GRACE counts as failed, and ends the process.
+
     Raises HandlerConflict if another handler of the group takes the same messages.
     Not promised: that effects outside the database happen once.
     """
     _check_names(topics, group)
-    _check_batch_size(batch_size)
+    if batch_size is not None:
+        _check_number(batch_size, what="batch_size", most=MOST_IN_BATCH)
+    _check_number(concurrency, what="concurrency", most=MOST_THREADS)
+    if timeout is not None and not (isinstance(timeout, timedelta) and timeout > timedelta(0)):
+        raise TypeError(f"timeout is a timedelta above 0, not {timeout!r}")
     if isinstance(tags, str):
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
 
@@ -63,6 +80,9 @@ def handler(
                 retry=retry,
                 broker=broker,
                 batch_size=batch_size,
+                concurrency=concurrency,
+                timeout=timeout,
+                messages_per_second=None if rate_limit is None else per_second(rate_limit),
             )
         )
         return function
@@ -76,11 +96,27 @@ def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction)
     An exception of the function rolls both back and is raised. While another process handles the same message this
     waits for it, and then skips or handles.
     """
-    with transaction.atomic(using=router.db_for_write(InboxMessage)):
+    using = router.db_for_write(InboxMessage)
+    with transaction.atomic(using=using):
         claimed = InboxMessage.objects.claim(message, group)
         if claimed:
             function(message)
+            expect_sound_transaction(using)
     return claimed
+
+
+def expect_sound_transaction(using: str) -> None:
+    """Raise SwallowedError if this transaction cannot be committed any more.
+
+    Django and PostgreSQL would both roll it back without a word, and the message would be gone as if handled.
+    """
+    connection = connections[using]
+    driver = getattr(connection.connection, "info", None)  # psycopg knows it without asking the server
+    if connection.needs_rollback or getattr(driver, "transaction_status", None) == IN_ERROR:
+        raise SwallowedError(
+            "the handler caught a database error, which has undone its transaction; catch it around "
+            "transaction.atomic(), inside the handler, so that only that part is undone"
+        ) from getattr(connection, "rollback_exc", None)
 
 
 def expires_at(message: ReceivedMessage) -> datetime | None:
@@ -108,6 +144,6 @@ def _check_names(topics: tuple[str, ...], group: str) -> None:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")
 
 
-def _check_batch_size(size: int | None) -> None:
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_IN_BATCH):
-        raise TypeError(f"batch_size is a number of messages from 1 to {MOST_IN_BATCH}, not {size!r}")
+def _check_number(number: int, *, what: str, most: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
+        raise TypeError(f"{what} is a number from 1 to {most}, not {number!r}")

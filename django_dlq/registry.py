@@ -7,10 +7,12 @@ from typing import cast
 
 from django.utils.module_loading import import_string
 
+from django_dlq import signals
 from django_dlq.conf import conf
 from django_dlq.exceptions import Expired, HandlerConflict
 from django_dlq.message import ReceivedMessage
 from django_dlq.retry_policy import RetryPolicy
+from django_dlq.time_limit import within
 
 HandlerFunction = Callable[[ReceivedMessage], object]
 BatchFunction = Callable[[list[ReceivedMessage]], object]
@@ -21,7 +23,8 @@ class Handler:
     """A callable, the topics it takes messages from, and the consumer group in whose name it runs.
 
     Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
-    `batch_size` it is called with a list of up to so many messages.
+    `batch_size` it is called with a list of up to so many messages. At most `concurrency` calls of it run at once in a
+    process, each up to `timeout`, with at most so many messages per second.
     """
 
     function: HandlerFunction | BatchFunction
@@ -31,9 +34,24 @@ class Handler:
     retry: RetryPolicy | None = None
     broker: str = "default"
     batch_size: int | None = None
+    concurrency: int = 1
+    timeout: timedelta | None = None
+    messages_per_second: float | None = None
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Call the function with the messages as a list, or with each of them."""
+        """Call the function with the messages as a list, or with each of them.
+
+        Raises TimeLimitExceeded at the first database statement that it makes after its time is up.
+        """
+        if self.timeout is None:
+            self._call(messages)
+            return
+        with within(self.timeout, about=(self, messages)) as call:
+            self._call(messages)
+        if call.overtime > 0:
+            signals.tell(signals.handler_was_late, Handler, handler=self, messages=messages, overtime=call.overtime)
+
+    def _call(self, messages: Sequence[ReceivedMessage]) -> None:
         if self.batch_size is not None:
             cast("BatchFunction", self.function)(list(messages))
             return

@@ -30,6 +30,7 @@ DEFAULTS = {
     "DLQ_PRUNE_WINDOW": None,
     "DLQ_PRUNE_PAUSE": timedelta(0),
     "DLQ_LOCK_KEYS": False,
+    "DLQ_CONSUMER_GRACE": timedelta(seconds=30),
 }
 
 

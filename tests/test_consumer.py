@@ -1,9 +1,10 @@
 import asyncio
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from django_dlq import burial, consumer, deadletters, inbox, runner, signals
 from django_dlq.consumer import Consumer
@@ -340,6 +341,44 @@ class TestFailing:
         letters = DeadLetter.objects.order_by("pk")
         assert [(letter.message_key, letter.state) for letter in letters] == [("1", "retrying"), ("2", "retrying")]
         assert {letter.error_message for letter in letters} == {str(error)}
+
+    def test_a_handler_that_swallows_the_end_of_its_transaction_has_failed(self, registry, shop):
+        def handle(message):
+            pack(message)
+            with suppress(DatabaseError):
+                Box.objects.create(pk=Box.objects.get().pk, order="twice")
+
+        handled_by(registry, handle)
+        consume(shop, record())
+
+        letter = DeadLetter.objects.get()
+        assert letter.error_class == "django_dlq.exceptions.SwallowedError"
+        assert "IntegrityError" in letter.traceback
+        assert (boxes(), InboxMessage.objects.count()) == ([], 0)
+
+    def test_so_has_one_that_swallows_it_from_a_statement_by_hand(self, registry, shop):
+        def handle(message):
+            pack(message)
+            with suppress(DatabaseError), connection.cursor() as cursor:
+                cursor.execute("SELECT no_such_column")
+
+        handled_by(registry, handle)
+        consume(shop, record())
+
+        # Only PostgreSQL undoes all of it; the others go on as if the statement had not been.
+        is_undone = connection.vendor == "postgresql"
+        assert (boxes(), DeadLetter.objects.count()) == (([], 1) if is_undone else (["order-1"], 0))
+
+    def test_one_that_catches_an_error_around_a_savepoint_goes_on(self, registry, shop):
+        def handle(message):
+            pack(message)
+            with suppress(DatabaseError), transaction.atomic():
+                Box.objects.create(pk=Box.objects.get().pk, order="twice")
+
+        handled_by(registry, handle)
+        consume(shop, record())
+
+        assert (boxes(), DeadLetter.objects.count()) == (["order-1"], 0)
 
     def test_ctrl_c_is_no_failure_of_the_message(self, registry, shop):
         handled_by(registry, raising(KeyboardInterrupt()))

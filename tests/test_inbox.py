@@ -247,6 +247,29 @@ class TestHandler:
         with pytest.raises(TypeError, match="from 1 to 5000"):
             inbox.handler("orders", group="shipping", batch_size=size)
 
+    @pytest.mark.parametrize("number", [0, 201, None, True, "8"])
+    def test_concurrency_is_a_number_of_threads(self, number):
+        with pytest.raises(TypeError, match="concurrency is a number from 1 to 200"):
+            inbox.handler("orders", group="shipping", concurrency=number)
+
+    @pytest.mark.parametrize("timeout", [30, timedelta(0), "30s"])
+    def test_a_timeout_is_a_timedelta(self, timeout):
+        with pytest.raises(TypeError, match="timeout is a timedelta above 0"):
+            inbox.handler("orders", group="shipping", timeout=timeout)
+
+    def test_limits_are_kept(self, registry):
+        inbox.handler("orders", group="shipping", concurrency=8, timeout=timedelta(seconds=5), rate_limit="30/min")(
+            pack
+        )
+
+        (handler,) = registry.handlers
+        assert (handler.concurrency, handler.timeout) == (8, timedelta(seconds=5))
+        assert handler.messages_per_second == 0.5
+
+    def test_a_rate_that_is_none_is_refused(self):
+        with pytest.raises(ValueError, match="a rate is"):
+            inbox.handler("orders", group="shipping", rate_limit="fast")(pack)
+
     def test_the_longest_names_fit(self, registry):
         inbox.handler("t" * 255, group="g" * 100)(pack)
 

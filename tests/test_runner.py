@@ -71,6 +71,34 @@ class TestLoop:
 
         assert rests == [7, 7]
 
+    def test_a_machine_that_does_not_end_within_its_grace_is_ended_with_the_process(self, monkeypatch):
+        ended = threading.Event()
+        told = []
+
+        def receiver(seconds, **_):
+            told.append(seconds)
+
+        def hang():
+            loop.stopped.set()
+            assert ended.wait(30)
+            return 0
+
+        monkeypatch.setattr(Script, "grace", 0.01, raising=False)
+        monkeypatch.setattr(runner, "end_process", ended.set)
+        signals.grace_is_over.connect(receiver)
+        loop = Loop(Script(hang), idle=0.1)
+        loop.run()
+        signals.grace_is_over.disconnect(receiver)
+        assert told == [0.01]
+
+    def test_one_that_ends_in_time_is_not(self, monkeypatch):
+        monkeypatch.setattr(Script, "grace", 30, raising=False)
+        monkeypatch.setattr(runner, "end_process", lambda: pytest.fail("it had ended"))
+        run(1)
+        for thread in threading.enumerate():
+            if thread.name == "dlq-grace":
+                thread.join(30)
+
     def test_it_rests_when_there_is_nothing_to_do(self, rests):
         run(*[0] * 20, idle=10)
 

@@ -105,7 +105,11 @@ class Hand:
         return []
 
     def returned(self, work: Sequence[Delivery]) -> None:
-        """Take back what was started: what has an outcome is done, the rest is started again, first of its key."""
+        """Take back what was started: what has an outcome is done, the rest is started again, first of its key.
+
+        What was taken back already is passed over.
+        """
+        work = [delivery for delivery in work if delivery in self._running]
         self._running.difference_update(work)
         self.bytes -= sum(map(_size, work))
         again = [delivery for delivery in work if delivery.outcome is None and not delivery.is_revoked]

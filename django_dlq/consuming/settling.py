@@ -128,10 +128,12 @@ def _handle(delivery: Delivery) -> bool:
 def _handle_together(work: Sequence[Delivery]) -> set[int]:
     """Call the handler with those that are new; return the ids of their objects."""
     messages = [delivery.message for delivery in work]
-    with transaction.atomic(using=router.db_for_write(InboxMessage)):
+    using = router.db_for_write(InboxMessage)
+    with transaction.atomic(using=using):
         new = InboxMessage.objects.claim_many(messages, messages[0].group)
         if new:
             handler_of(work[0]).call(new)
+            inbox.expect_sound_transaction(using)
         for message in messages:
             _end_replay(message)
     return set(map(id, new))

@@ -163,6 +163,14 @@ class TestPassing:
         finish(hand, three)
         assert passed(hand) == [(0, 2)]
 
+    def test_what_comes_back_twice_counts_once(self):
+        hand = hand_of(delivery(0, "a"), delivery(1, "a"))
+        work = start(hand)
+        finish(hand, work)
+        hand.returned(work)
+
+        assert (passed(hand), len(hand)) == ([(0, 0)], 1)
+
     def test_partitions_pass_by_themselves(self):
         hand = hand_of(delivery(5, partition=0), delivery(7, partition=1))
         start(hand)

@@ -1,5 +1,6 @@
 """Batches; how single messages are settled is in tests/test_consumer.py."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -220,6 +221,21 @@ def break_connection():
         return
     connection.close()  # a file has no other end that could hang up
     raise OperationalError("disk I/O error")
+
+
+def test_a_batch_whose_transaction_was_undone_in_silence_has_failed(registry, broker):
+    @inbox.handler("orders", group="shipping", batch_size=8)
+    def handle(messages):
+        Box.objects.bulk_create(Box(order=message.message_key) for message in messages)
+        if any(message.message_key == "1" for message in messages):
+            with suppress(DatabaseError):
+                Box.objects.create(pk=Box.objects.first().pk, order="twice")
+
+    consume(broker, *map(record, range(4)))
+    assert (boxes(), {key: letter.error_class.rpartition(".")[2] for key, letter in letters().items()}) == (
+        [0, 2, 3],
+        {"1": "SwallowedError"},
+    )
 
 
 def test_a_statement_that_fails_under_a_batch_is_its_messages_own_fault(registry, broker):
