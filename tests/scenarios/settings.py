@@ -28,6 +28,7 @@ DLQ_BROKERS = {
             "bootstrap.servers": os.environ["SCENARIO_KAFKA"],
             "session.timeout.ms": 1000,
             "heartbeat.interval.ms": 200,
+            "max.poll.interval.ms": int(os.environ.get("SCENARIO_MAX_POLL", "300000")),
         },
     }
 }
@@ -35,6 +36,7 @@ DLQ_RELAY_LEASE = timedelta(seconds=float(os.environ["SCENARIO_LEASE"]))
 DLQ_PUBLISH_TIMEOUT = min(timedelta(seconds=10), DLQ_RELAY_LEASE * 0.8)
 if "SCENARIO_BATCH" in os.environ:
     DLQ_RELAY_BATCH = int(os.environ["SCENARIO_BATCH"])
+DLQ_CONSUMER_GRACE = timedelta(seconds=float(os.environ.get("SCENARIO_GRACE", "30")))
 DLQ_RETRY_DELAYS = [timedelta(milliseconds=10)] * 5
 
 LOGGING = {
