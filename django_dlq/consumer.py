@@ -114,7 +114,8 @@ class Consumer:
         for record in records:
             delivery = delivery_of(record, self.group)
             self._hand.take(delivery)
-            skipped += _tell(delivery)
+            if delivery.outcome is not None:
+                skipped += _tell(delivery)
         return skipped
 
     def _room(self) -> int:

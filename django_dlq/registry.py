@@ -111,7 +111,10 @@ class Registry:
 
     def match(self, group: str, topic: str, tag: str) -> Handler | None:
         """Return the handler of this group that takes such a message, if there is one."""
-        return next((handler for handler in self.of_group(group) if handler.takes(topic, tag)), None)
+        for handler in self.handlers:
+            if handler.group == group and handler.takes(topic, tag):
+                return handler
+        return None
 
 
 handlers = Registry()

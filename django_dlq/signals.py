@@ -31,6 +31,8 @@ switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebo
 
 def tell(signal: Signal, sender: Any, **facts: Any) -> None:
     """Send a signal so that a faulty receiver cannot stop a machine."""
+    if not signal.receivers:
+        return
     for _, answer in signal.send_robust(sender, **facts):
         if isinstance(answer, Exception):
             logger.error("a receiver of a django_dlq signal failed", exc_info=answer)

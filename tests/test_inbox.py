@@ -97,6 +97,17 @@ class TestOnce:
         assert new[0] is many[0]
         assert len(handled()) == 8
 
+    def test_the_rows_of_many_name_their_messages(self):
+        named = (("a", b"1"), ("a", b"2"), ("b", b"3"))
+        records = [Record(topic=topic, headers=(("id", name),)) for topic, name in named]
+        many = [ReceivedMessage.of(record, "shipping") for record in records]
+        with transaction.atomic():
+            InboxMessage.objects.claim_many(many[:2], "shipping")
+            InboxMessage.objects.claim_many([*many[2:], message("key")], "shipping")
+
+        rows = InboxMessage.objects.order_by("message_key").values_list("message_key", "message_id", "topic")
+        assert list(rows) == [("1", "1", "a"), ("2", "2", "a"), ("3", "3", "b"), ("key", "m-1", "orders")]
+
     def test_of_many_that_were_handled_none_is_new(self):
         many = [message(key) for key in "ab"]
         with transaction.atomic():

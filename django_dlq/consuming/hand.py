@@ -5,7 +5,7 @@ It knows no threads, no database and no broker, and is used by one thread.
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal
 
@@ -32,16 +32,14 @@ class Delivery:
     outcome: Outcome | None = None
     number: int = 0
     is_revoked: bool = False
+    key: Key | None = field(init=False)
+    place: Place = field(init=False)
 
-    @property
-    def key(self) -> Key | None:
-        """What it shares with those that must not be handled beside it."""
-        return None if self.record.key is None else (self.record.topic, self.record.key)
-
-    @property
-    def place(self) -> Place:
-        """The partition that it came from."""
-        return self.record.place
+    def __post_init__(self) -> None:
+        # Once, since each is asked for several times: what must not be handled beside it, and where it came from.
+        record = self.record
+        self.key = None if record.key is None else (record.topic, record.key)
+        self.place = record.place
 
     def __lt__(self, other: "Delivery") -> bool:
         return self.number < other.number
@@ -63,8 +61,8 @@ class Hand:
         self._number = 0
         # By partition, in the order taken: from the first that is not done.
         self._taken: dict[Place, deque[Delivery]] = {}
-        # By handler: what may start, the oldest first.
-        self._ready: dict[str, list[Delivery]] = {}
+        # By the id of its handler: what may start, the oldest first.
+        self._ready: dict[int, list[Delivery]] = {}
         # By key of which one is ready or running: those behind it.
         self._behind: dict[Key, deque[Delivery]] = {}
         self._running: set[Delivery] = set()
@@ -97,8 +95,7 @@ class Hand:
 
         `allowance` says how many messages a handler may be given now.
         """
-        heads = sorted(ready[0] for ready in self._ready.values())
-        for head in heads:
+        for head in sorted([ready[0] for ready in self._ready.values()]):
             handler = handler_of(head)
             if most := min(handler.batch_size or 1, allowance(handler)):
                 return self._start(handler, most)
@@ -165,11 +162,11 @@ class Hand:
             self._make_ready(delivery)
 
     def _make_ready(self, delivery: Delivery) -> None:
-        heappush(self._ready.setdefault(handler_of(delivery).name, []), delivery)
+        heappush(self._ready.setdefault(id(delivery.handler), []), delivery)
 
     def _start(self, handler: Handler, most: int) -> list[Delivery]:
         """Start up to so many of one handler, the oldest first, with those behind a key's that are for it too."""
-        ready, next_of_keys, started = self._ready[handler.name], list[Delivery](), list[Delivery]()
+        ready, next_of_keys, started = self._ready[id(handler)], list[Delivery](), list[Delivery]()
         while len(started) < most and (ready or next_of_keys):
             is_ready = not next_of_keys or (ready and ready[0] < next_of_keys[0])
             started.append(delivery := heappop(ready if is_ready else next_of_keys))
@@ -180,7 +177,7 @@ class Hand:
             assert delivery.key is not None
             self._behind[delivery.key].appendleft(delivery)
         if not ready:
-            del self._ready[handler.name]
+            del self._ready[id(handler)]
         self._running.update(started)
         self._waiting -= len(started)
         return started

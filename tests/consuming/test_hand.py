@@ -70,8 +70,8 @@ class TestStarting:
         assert start(hand) == [second]
 
     def test_one_key_of_two_topics_is_two_keys(self):
-        one, two = delivery(0, "a"), delivery(0, "a")
-        two.record = two.record._replace(topic="bills")
+        one = delivery(0, "a")
+        two = Delivery(one.record._replace(topic="bills"), one.message, SINGLE)
         hand = hand_of(one, two)
 
         assert [start(hand), start(hand)] == [[one], [two]]
