@@ -248,6 +248,16 @@ class TestUntilIdle:
         assert until_idle(machine) == 5
         assert (machine.turns, machine.closed) == ([9], 1)
 
+    def test_a_machine_that_is_still_busy_is_not_idle(self):
+        machine = Script(3, 0, 0, 2, 0, 9)
+        turns = iter([False, True, True, False, False])
+        Script.is_busy = property(lambda self: next(turns))
+        try:
+            assert until_idle(machine) == 5
+        finally:
+            del Script.is_busy
+        assert machine.turns == [9]
+
     def test_it_waits_for_the_first_work_only(self):
         machine = Script(0, 0, 2, 0, 9)
 
