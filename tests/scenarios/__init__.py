@@ -6,3 +6,14 @@ not install it.
 
 STUMBLES = "stumbles"
 """The tag of a message whose first attempt fails."""
+
+WAITS = "waits"
+"""The tag of a message that is handled when there is an order of the number GO."""
+
+GO = "go"
+
+HANGS = "hangs"
+"""The tag of a message whose first attempt never ends, and does nothing."""
+
+DIES = "dies"
+"""The tag of a message that ends its process once: SCENARIO_DEATH names the file that says that it has."""
