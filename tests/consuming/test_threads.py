@@ -160,6 +160,15 @@ def test_a_rate_is_kept_and_nobody_is_kept_from_his_own(member, broker, group):
     assert boxes() == [20, 21, 22, 23, 24]
 
 
+def test_with_a_full_hand_a_rate_is_waited_for_without_asking_the_broker(member, broker, settings):
+    settings.DLQ_CONSUMER_BATCH = 1
+    broker.incoming += [record(number) for number in range(4)]
+    shipping = member(pack, rate_limit=50)
+    assert until_idle(shipping) == 4
+    assert boxes() == [0, 1, 2, 3]
+    assert {limit for limit, _ in broker.polls} == {1}
+
+
 @pytest.mark.django_db(transaction=False)
 def test_in_a_test_everything_happens_in_the_tests_own_transaction_and_without_waiting(registry, settings):
     settings.DLQ_BROKERS = {"default": {"BACKEND": "django_dlq.brokers.memory.MemoryBroker"}}
