@@ -7,7 +7,11 @@ import pytest
 from django.db import connections
 
 from django_dlq import consumer
-from django_dlq.models import DeadLetter
+from django_dlq.exceptions import TimeLimitExceeded
+from django_dlq.inbox import Compensate, Decision
+from django_dlq.message import ReceivedMessage
+from django_dlq.models import DeadLetter, InboxMessage
+from django_dlq.time_limit import within
 from tests.consuming.shipping import SECONDS, boxes, committed, pack, record, run_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +124,60 @@ def test_a_handler_that_hangs_pays_an_attempt_passes_its_offset_and_ends_the_pro
     shipping = member(handle, concurrency=concurrency, timeout=timedelta(milliseconds=10))
     run_until(lambda: hanging, shipping)
     assert hanging == [("1", "TimeLimitExceeded", 1), True]
+
+
+def nothing(message, error):
+    raise AssertionError("the transaction that it would compensate is still open")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        (Decision.SKIP, "retrying"),
+        (Compensate(nothing), "retrying"),
+        (Decision.DEAD, "dead"),
+        (lambda message, error: 1 / 0, "retrying"),
+    ],
+)
+def test_while_a_handler_hangs_its_message_can_only_be_retried_or_dead_whatever_its_rule_says(
+    member, broker, settings, monkeypatch, wish
+):
+    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
+    rule, state = wish
+    may_end, hanging = threading.Event(), []
+
+    def end_process():
+        hanging.append(DeadLetter.objects.get())
+        may_end.set()
+        if threading.current_thread() is not threading.main_thread():
+            connections.close_all()
+
+    def handle(message):
+        InboxMessage.objects.get(message_key=message.message_key)  # its row is there, and locked
+        assert may_end.wait(SECONDS)
+
+    monkeypatch.setattr(consumer, "end_process", end_process)
+    broker.incoming += [record(0)]
+    on_failure = rule if callable(rule) and not isinstance(rule, Compensate) else {TimeLimitExceeded: rule}
+    shipping = member(handle, timeout=timedelta(milliseconds=10), on_failure=on_failure)
+    run_until(lambda: hanging, shipping)
+    assert (hanging[0].state, hanging[0].attempts) == (state, 1)
+    assert ("on_failure for this failed with ZeroDivisionError" in hanging[0].traceback) == callable(on_failure)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_what_hangs_elsewhere_in_the_process_is_not_the_consumers(member, broker, settings, monkeypatch, concurrency):
+    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=10)
+    monkeypatch.setattr(consumer, "end_process", lambda: pytest.fail("the consumer's own handlers go on"))
+    reported = []
+    shipping = member(pack, concurrency=concurrency, timeout=timedelta(minutes=1))
+    report = shipping._report
+    monkeypatch.setattr(shipping, "_report", lambda call: (report(call), reported.append(call)))
+    retried = ReceivedMessage.of(record(9), "shipping")
+    with within(timedelta(microseconds=1), about=(None, [retried])):
+        run_until(lambda: reported, shipping)
+    broker.incoming += [record(0)]
+    run_until(lambda: boxes() == [0], shipping)
 
 
 def test_a_handler_that_exceeds_its_time_fails_at_its_next_statement(member, broker):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import DIES, GO, HANGS, STUMBLES, WAITS
+from tests.scenarios import DIES, GO, HANGS, STUMBLES, WAITS, WAITS_AGAIN
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
@@ -28,14 +28,14 @@ class Stumbled(Exception):
 )
 def pack(message: ReceivedMessage) -> None:
     """Pack the order of a message; what else happens, and when, its tag says."""
-    if message.tag == WAITS:
-        logger.info("waiting for go")
+    if message.tag == WAITS or (message.tag == WAITS_AGAIN and message.attempt > 1):
+        logger.info("%s is waiting for go", message.message_key)
         assert wait_for(lambda: Order.objects.filter(number=GO).exists(), seconds=60)
     Box.objects.create(order=message.json()["order"])
     if message.tag == STUMBLES:
         # Where a rollback cannot hide it.
         sys.stderr.write(f"attempt {message.attempt} of {message.message_key}\n")
-    if message.tag == STUMBLES and message.attempt == 1:
+    if message.tag in (STUMBLES, WAITS_AGAIN) and message.attempt == 1:
         raise Stumbled(f"order {message.json()['order']} stumbled")
     if message.tag == HANGS and message.attempt == 1:
         threading.Event().wait()

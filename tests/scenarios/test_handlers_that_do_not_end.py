@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from django_dlq.models import DeadLetter, State
-from tests.scenarios import DIES, GO, HANGS, WAITS
+from tests.scenarios import DIES, GO, HANGS, WAITS, WAITS_AGAIN
 from tests.scenarios.conftest import MakeStage
 from tests.shop.models import Box, Order
 
@@ -49,7 +49,7 @@ def test_a_handler_that_hangs_ends_its_process_and_has_failed_once_and_its_retry
     environment = {"SCENARIO_TIMEOUT": "1", "SCENARIO_GRACE": "0.5", "SCENARIO_CONCURRENCY": str(concurrency)}
     with stage.running("dlq_relay"):
         stage.until(stage.outbox_is_empty)
-    consumer = stage.manage("dlq_consume", **environment)
+    consumer = stage.manage("dlq_consume", "--no-retries", **environment)
     stage.until(lambda: consumer.has_ended)
     assert consumer.process.returncode == 1, consumer
     assert consumer.has_said("does not end")
@@ -97,4 +97,48 @@ def test_sigterm_lets_a_handler_finish_that_does_so_in_time(kafka: str, make_sta
     Order.objects.create(number=GO)
     assert consumer.process.wait(30) == 0, consumer
     assert packed() == Counter(["long"])
+    assert stage.is_consumed()
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_sigterm_waits_for_a_retry_beside_fresh_messages_no_longer_than_it_may(
+    kafka: str, make_stage: MakeStage, concurrency: int
+) -> None:
+    stage = make_stage(kafka, partitions=1)
+    stage.publish("again", key="a", tag=WAITS_AGAIN)
+    environment = {"SCENARIO_GRACE": "1", "SCENARIO_CONCURRENCY": str(concurrency)}
+    with stage.running("dlq_relay"):
+        stage.until(stage.outbox_is_empty)
+    consumer = stage.manage("dlq_consume", **environment)
+    stage.until(lambda: consumer.has_said("again is waiting for go"))
+    consumer.process.terminate()
+    assert consumer.process.wait(15) == 1, consumer
+    assert consumer.has_said("has not ended within 1.0 seconds")
+    letter = DeadLetter.objects.get()
+    assert (letter.state, letter.attempts) == (State.RETRYING, 1)
+
+    Order.objects.create(number=GO)
+    again = stage.manage("dlq_consume", **environment)
+    stage.until(lambda: DeadLetter.objects.filter(state=State.RESOLVED).exists())
+    again.stop()
+    assert again.process.returncode == 0, again
+    assert packed() == Counter(["again"])
+
+
+def test_sigterm_lets_handlers_in_threads_and_the_retry_beside_them_finish_in_time(
+    kafka: str, make_stage: MakeStage
+) -> None:
+    stage = make_stage(kafka, partitions=1)
+    for key, order in enumerate(["one", "two"]):
+        stage.publish(order, key=str(key), tag=WAITS)
+    stage.publish("again", key="a", tag=WAITS_AGAIN)
+    with stage.running("dlq_relay"):
+        stage.until(stage.outbox_is_empty)
+    consumer = stage.manage("dlq_consume", SCENARIO_CONCURRENCY="4")
+    stage.until(lambda: all(consumer.has_said(f"{order} is waiting for go") for order in ("one", "two", "again")))
+    consumer.process.terminate()
+    Order.objects.create(number=GO)
+    assert consumer.process.wait(30) == 0, consumer
+    assert packed() == Counter(["one", "two", "again"])
+    assert DeadLetter.objects.get().state == State.RESOLVED
     assert stage.is_consumed()
