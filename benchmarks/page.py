@@ -80,10 +80,26 @@ million wait behind them.""",
 ## Five minutes at a fixed rate
 
 A rate can be sustained if the backlog does not grow and the latency stays.""",
-    "consumer": """\
-## consumer
+    "single": """\
+## Consumer
 
-One consumer process; bound by the database's disk, for each message is a transaction.""",
+One consumer process with one thread; bound by the database's disk, for each message is a transaction.""",
+    "batches": """\
+## Batches
+
+A batch handler, in the same process and thread; the loop by hand takes as many at once.""",
+    "inbox-cost": """\
+## What the inbox costs
+
+The same handler in a transaction of its own, with the inbox row and without.""",
+    "threads": """\
+## Threads
+
+Handlers that wait for something else, in one process.""",
+    "duplicates": """\
+## Duplicates
+
+Messages that were handled before are skipped after one statement.""",
 }
 
 

@@ -17,6 +17,7 @@ BATCH = 500
 
 ORDER = "INSERT INTO benchmarks_order (number) VALUES (%s) RETURNING id"
 COLUMNS = 'message_id, message_key, topic, key, tag, headers, body, broker, lane, priority, "group"'
+ORDERS = "INSERT INTO benchmarks_order (number) SELECT unnest(%s::text[])"
 PUBLISH = (
     f"INSERT INTO django_dlq_outboxmessage ({COLUMNS}) VALUES (%s, %s, %s, %s, '', '[]', %s, 'default', %s, 0, '')"
 )
@@ -27,6 +28,11 @@ READ = "SELECT id, message_id, topic, key, body FROM django_dlq_outboxmessage OR
 DELETE = "DELETE FROM django_dlq_outboxmessage WHERE id = ANY(%s)"
 CLAIM = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic) VALUES (%s, %s, %s, %s)
     ON CONFLICT DO NOTHING"""
+
+
+CLAIM_MANY = """INSERT INTO django_dlq_inboxmessage ("group", message_key, message_id, topic)
+    SELECT %b, id, id, topic FROM unnest(%b::text[], %b::text[]) AS t (id, topic)
+    ON CONFLICT DO NOTHING RETURNING message_key"""
 
 
 def publish(connection: Connection, topic: str, key: str, body: dict[str, Any]) -> None:
@@ -74,6 +80,22 @@ def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: s
             claimed = connection.execute(CLAIM, (group, message_id, message_id, message.topic()))
             if claimed.rowcount:
                 connection.execute(ORDER, (json.loads(message.value() or b"")["order"],))
+    consumer.commit(asynchronous=False)
+    return len(messages)
+
+
+def consume_batch(connection: Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
+    """Handle some messages, all in one transaction with their inbox rows; then commit the offsets."""
+    first: Any = consumer.poll(1.0)
+    if first is None:
+        return 0
+    messages: list[Any] = [first, *consumer.consume(limit - 1, 0)]
+    by_id = {bytes(dict(message.headers())["id"]).decode(): message for message in messages}
+    with connection.transaction():
+        topics = [message.topic() for message in by_id.values()]
+        claimed = {key for (key,) in connection.execute(CLAIM_MANY, (group, list(by_id), topics)).fetchall()}
+        orders = [json.loads(by_id[key].value() or b"")["order"] for key in by_id if key in claimed]
+        connection.execute(ORDERS, (orders,))
     consumer.commit(asynchronous=False)
     return len(messages)
 

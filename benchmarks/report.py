@@ -66,8 +66,11 @@ def _publish(results: Saved) -> list[str]:
 
 
 def _consumer(results: Saved) -> list[str]:
-    figures = results.get("consumer", {"figures": []})["figures"]
-    return [f"consumer: {median(one['ours']):,.0f} msg/s, {one['ratio']:.2f} x raw loop" for one in figures[:1]]
+    found = {name: results[name]["figures"][0] for name in ("single", "batches") if name in results}
+    if len(found) < 2:
+        return []
+    single, batch = (f"{median(one['ours']):,.0f} msg/s {{}} ({one['ratio']:.2f} x raw)" for one in found.values())
+    return [f"consumer: {single.format('single')}, {batch.format('batch')}"]
 
 
 def _relay(results: Saved) -> list[str]:

@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.consumer import consumer
+from benchmarks.consumer.batches import batches
+from benchmarks.consumer.duplicates import duplicates
+from benchmarks.consumer.inbox_cost import inbox_cost
+from benchmarks.consumer.single import single
+from benchmarks.consumer.threads import threads
 from benchmarks.measure import Result
 from benchmarks.publish import publish
 from benchmarks.relay.backlog import backlog
@@ -39,7 +43,11 @@ SCENARIOS = (
     Scenario("relay", "backlog", backlog, heavy=True),
     Scenario("relay", "held-transaction", held, heavy=True),
     Scenario("relay", "sustained", sustained, heavy=True),
-    Scenario("consumer", "consumer", consumer),
+    Scenario("consumer", "single", single),
+    Scenario("consumer", "batches", batches),
+    Scenario("consumer", "inbox-cost", inbox_cost),
+    Scenario("consumer", "threads", threads),
+    Scenario("consumer", "duplicates", duplicates),
 )
 
 

@@ -282,5 +282,6 @@ RULES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
     ("DLQ_PRUNE_PAUSE", _is_pause, "a timedelta of 0 or more"),
     ("DLQ_LOCK_KEYS", _is_switch, "True or False"),
     ("DLQ_RELAY_NOTIFY", _is_switch, "True or False"),
+    ("DLQ_CONSUMER_GRACE", _is_span, "a timedelta above 0"),
 )
 RULE_NUMBERS = (*range(20, 40), *range(70, 100))

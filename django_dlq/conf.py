@@ -69,6 +69,11 @@ class Settings:
         return getattr(settings, "DLQ_CONSUMER_BATCH", 100)
 
     @property
+    def DLQ_CONSUMER_GRACE(self) -> timedelta:
+        """How long handlers may go on after SIGTERM, or beyond their timeout, before the process ends."""
+        return getattr(settings, "DLQ_CONSUMER_GRACE", timedelta(seconds=30))
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)

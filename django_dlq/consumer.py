@@ -1,133 +1,226 @@
-"""Take a group's messages from the broker and hand each to its handler, once.
+"""Take a group's messages from the broker and hand them to their handlers, each once.
 
-Per message: one transaction with the inbox row and the handler's own rows. A failure is stored as a letter in a
-transaction of its own. Only when one of the two is committed may the message's offset pass.
+What is handled is committed in one transaction with its inbox rows, what fails is stored as a letter. Only when one of
+the two is committed may the message's offset pass, and only up to the first that is unfinished in its partition.
 """
 
 import time
-from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError
 
-from django_dlq import burial, failures, inbox, signals, tracing
-from django_dlq import message as wire
+from django_dlq import signals
 from django_dlq.brokers import brokers
-from django_dlq.brokers.base import Subscription
 from django_dlq.conf import conf
-from django_dlq.debezium import as_relayed
-from django_dlq.message import ReceivedMessage, Record, readable
-from django_dlq.registry import Handler, handlers
-from django_dlq.runner import lost_connection, open_connections
+from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
+from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.membership import Membership
+from django_dlq.consuming.pace import Pace
+from django_dlq.consuming.settling import bury_hanging, delivery_of
+from django_dlq.consuming.settling import settle as settle_work
+from django_dlq.consuming.watch import Watch, what_it_was_doing
+from django_dlq.exceptions import BrokerUnavailable
+from django_dlq.message import Record
+from django_dlq.registry import handlers
+from django_dlq.runner import end_process
+from django_dlq.time_limit import Call
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
 
-LONGEST_LETTER_ID = 18
-"""Digits: any more would not be a number that every database can look for."""
+SECONDS_BETWEEN_POLLS = 0.02
+"""How long a message may lie at the broker while somebody is free and others are busy."""
+
+MOST_BYTES = 64_000_000
+"""Of bodies in hand: with more, nothing is taken until some are done."""
 
 
 class Consumer:
-    """One member of a consumer group."""
+    """One member of a consumer group.
 
-    def __init__(self, group: str) -> None:
-        of_group = handlers.expect(group)
+    With `inline`, everything happens in the thread of `run_once`, on its database connections, and nobody waits for a
+    rate limit: for tests.
+    """
+
+    def __init__(self, group: str, *, inline: bool = False) -> None:
+        self._handlers = handlers.expect(group)
         self.group = group
-        self.topics = sorted({topic for handler in of_group for topic in handler.topics})
-        self.broker = of_group[0].broker
-        self._subscription: Subscription | None = None
-        self._in_hand: deque[Record] = deque()
-        self._done: list[Record] = []
+        self.topics = sorted({topic for handler in self._handlers for topic in handler.topics})
+        self.broker = self._handlers[0].broker
+        self.threads = 1 if inline else max(handler.concurrency for handler in self._handlers)
+        self._inline = inline
+        self._member: Membership | None = None
+        self._crew: Crew = Alone(settle_work)
+        self._watch: Watch | None = None
+        self._hand = Hand()
+        self._pace = Pace(() if inline else self._handlers)
+        self._hanging: Call | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is in hand, so that it is not idle even if nothing was settled just now."""
+        return len(self._hand) > 0
+
+    @property
+    def grace(self) -> float:
+        """How many seconds it may take to finish what is in hand when it is told to stop."""
+        return conf.DLQ_CONSUMER_GRACE.total_seconds()
 
     def run_once(self, timeout: float = 1.0) -> int:
         """Settle some messages and commit their offsets; wait up to `timeout` seconds for the first.
 
         Returns how many were settled: handled, skipped, or stored as letters. If the database or the broker fails in
-        between, that error is raised, and the next call goes on with the message that was in hand.
+        between, that error is raised, and the next call goes on with what was in hand.
         """
-        if self._subscription is None:
-            self._subscription = brokers[self.broker].subscribe(self.topics, self.group)
-        if not self._in_hand:
-            self._in_hand.extend(self._subscription.poll(conf.DLQ_CONSUMER_BATCH, timeout))
+        if self._member is None:
+            self._member = self._join()
+        settled = self._take(self._member, timeout) if not self._hand else 0
         try:
-            settled = self._settle()
+            settled += self._work(self._member)
         finally:
-            self._commit(self._subscription)
+            self._commit(self._member)
         return settled
 
     def close(self) -> None:
-        """Leave the group, so that other members take over at once."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
-        self._in_hand.clear()
-        self._done.clear()
+        """Finish what handlers are doing, and leave the group, so that other members take over at once."""
+        if self._member is None:
+            return
+        for returned in self._crew.close(self.grace):
+            self._put_back(returned)
+        with suppress(BrokerUnavailable):  # then it is delivered again, and skipped
+            self._commit(self._member)
+        self._member.close()
+        if self._watch is not None:
+            self._watch.close()
+        self._member, self._crew, self._watch = None, Alone(settle_work), None
+        self._hand.clear()
 
-    def _settle(self) -> int:
+    def _join(self) -> Membership:
+        if self.threads > 1:
+            self._crew = Threads(settle_work, self.threads)
+        if not self._inline and any(handler.timeout for handler in self._handlers):
+            self._watch = Watch(self._report, grace=self.grace)
+        return Membership(brokers[self.broker].subscribe(self.topics, self.group))
+
+    def _take(self, member: Membership, timeout: float) -> int:
+        """Take some messages from the broker; return how many of them are for no handler here."""
+        skipped = 0
+        records = member.poll(self._room(), timeout)
+        self._hand.revoke(member.revoked())
+        for record in records:
+            delivery = delivery_of(record, self.group)
+            self._hand.take(delivery)
+            if delivery.outcome is not None:
+                skipped += _tell(delivery)
+        return skipped
+
+    def _room(self) -> int:
+        """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
+        at_once = max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
+        free = at_once * self.threads - len(self._hand)
+        return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
+
+    def _work(self, member: Membership) -> int:
         started, settled = time.monotonic(), 0
-        while self._in_hand and time.monotonic() - started < SECONDS_BETWEEN_COMMITS:
-            settle(self.group, self._in_hand[0])
-            self._done.append(self._in_hand.popleft())
-            settled += 1
+        while (left := started + SECONDS_BETWEEN_COMMITS - time.monotonic()) > 0:
+            self._hand.revoke(member.revoked())
+            self._start_what_may()
+            if self._hanging is not None:
+                self._give_up(self._hanging)
+            if self._crew.is_busy:
+                patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
+                settled += self._take_back(patience)
+            elif self._hand:
+                settled += self._rest(member, min(left, self._pace.wait()))
+            else:
+                break
+            if self._crew.is_busy and self._room():
+                settled += self._take(member, 0)
         return settled
 
-    def _commit(self, subscription: Subscription) -> None:
-        if self._done:
-            subscription.commit(self._done)
-            self._done.clear()
+    def _start_what_may(self) -> None:
+        while self._crew.has_room and (work := self._hand.next(self._pace.allowance)):
+            self._pace.started(work)
+            self._crew.give(work)
+
+    def _rest(self, member: Membership, seconds: float) -> int:
+        """Wait until a rate limit lets somebody go on, or something for another handler comes."""
+        if self._room():
+            return self._take(member, seconds)
+        time.sleep(seconds)
+        return 0
+
+    def _take_back(self, patience: float) -> int:
+        """Take back what is settled; return how much that is, or raise what kept some from being settled."""
+        returned = self._crew.take_back(patience)
+        settled = sum(map(self._put_back, returned))
+        for _, error in returned:
+            if error is not None:
+                raise error
+        return settled
+
+    def _put_back(self, returned: Returned) -> int:
+        self._pace.ended(returned.work)
+        self._hand.returned(returned.work)
+        return sum(map(_tell, returned.work))
+
+    def _commit(self, member: Membership) -> None:
+        self._hand.revoke(member.revoked())
+        if passed := self._hand.passed():
+            member.commit(passed)
+            self._hand.committed()
+
+    def _report(self, call: Call) -> None:
+        """Hear of a handler that hangs, from the watch's thread."""
+        if not self._hanging_deliveries(call):
+            return  # a retry beside this, or another consumer's, in this process
+        if self.threads > 1:
+            self._hanging = call  # the thread that has the hand ends the process
+        else:
+            self._give_up(call)  # it is that thread that hangs
+
+    def _give_up(self, call: Call) -> None:
+        """Store a failed attempt for the messages of a handler that hangs, and end the process in its place.
+
+        Python cannot stop a thread. What else was in hand is rolled back and delivered again.
+        """
+        handler, messages = call.about
+        hanging = self._hanging_deliveries(call)
+        if not hanging:
+            return  # it has ended after all
+        signals.tell(signals.handler_hangs, Consumer, handler=handler, messages=messages, overtime=call.overtime)
+        try:
+            with suppress(DatabaseError, BrokerUnavailable):  # then it costs no attempt, and is delivered again
+                for delivery in hanging:
+                    bury_hanging(delivery, what_it_was_doing(call))
+                self._hand.returned(hanging)
+                if self._member is not None:
+                    self._commit(self._member)
+        finally:
+            end_process()
+
+    def _hanging_deliveries(self, call: Call) -> list[Delivery]:
+        _, messages = call.about
+        return [delivery for delivery in list(self._hand.running) if _is_one_of(delivery, messages)]
 
 
 def settle(group: str, record: Record) -> None:
     """Handle a record, skip it, or store a letter. Raises only if the database cannot be reached."""
-    record = as_relayed(record)
-    message = ReceivedMessage.of(record, group)
-    handler = handlers.match(group, record.topic, message.tag)
-    if handler is None:
-        signals.tell(signals.message_skipped, Consumer, message=message, why="tag")
-        return
-    only_for = record.header(wire.GROUP)
-    if only_for and readable(only_for) != group:
-        signals.tell(signals.message_skipped, Consumer, message=message, why="group")
-        return
-    try:
-        _handle_over_a_break(message, handler)
-    except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
-        if isinstance(error, KeyboardInterrupt) or lost_connection(error):
-            raise
-        failures.settle(message, handler, error)
+    delivery = delivery_of(record, group)
+    if delivery.outcome is None:
+        settle_work([delivery])
+    _tell(delivery)
 
 
-def _handle_over_a_break(message: ReceivedMessage, handler: Handler) -> None:
-    """Handle it, and once more at once if the database connection broke meanwhile, or had while nothing was to do.
-
-    That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
-    blame.
-    """
-    before = open_connections()
-    try:
-        _handle(message, handler)
-    except (OperationalError, InterfaceError):
-        if open_connections() == before:
-            raise
-        _handle(message, handler)
+def _tell(delivery: Delivery) -> bool:
+    """Send the signal for what became of a delivery; return whether anything did."""
+    if delivery.outcome == "handled":
+        signals.tell(signals.message_handled, Consumer, message=delivery.message, handler=delivery.handler)
+    elif delivery.outcome not in (None, "failed"):  # what was done about that has told of itself
+        signals.tell(signals.message_skipped, Consumer, message=delivery.message, why=delivery.outcome)
+    return delivery.outcome is not None
 
 
-def _handle(message: ReceivedMessage, handler: Handler) -> None:
-    def handle(message: ReceivedMessage) -> None:
-        inbox.check_expiry(message)
-        with tracing.handling(message):
-            handler.function(message)
-        _end_replay(message)
-
-    if inbox.handle_once(message, message.group, handle):
-        signals.tell(signals.message_handled, Consumer, message=message, handler=handler)
-    else:
-        _end_replay(message)
-        signals.tell(signals.message_skipped, Consumer, message=message, why="duplicate")
-
-
-def _end_replay(message: ReceivedMessage) -> None:
-    number = message.record.header(wire.LETTER)
-    if not number or not message.record.header(wire.GROUP):
-        return
-    if number.isdigit() and len(number) <= LONGEST_LETTER_ID:
-        burial.resolve_replay_of(message, int(number))
+def _is_one_of(delivery: Delivery, messages: Sequence[object]) -> bool:
+    return any(delivery.message is message for message in messages)

@@ -20,6 +20,8 @@
     ├── UnknownHandler               a letter's handler is no longer in the code
     ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
     ├── Expired                      a message outlived its expiry
+    ├── SwallowedError               a handler went on after a database error that undid its transaction
+    ├── TimeLimitExceeded            a handler took longer than its `timeout`
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
@@ -168,6 +170,18 @@ class Expired(DlqError):
     """The message was not sent, or not handled, before the time that its publisher set."""
 
     code = "expired"
+
+
+class SwallowedError(DlqError):
+    """A handler has caught a database error outside a savepoint, so that nothing that it wrote can be committed."""
+
+    code = "swallowed_error"
+
+
+class TimeLimitExceeded(DlqError):
+    """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
+
+    code = "time_limit_exceeded"
 
 
 class DeskError(DlqError):

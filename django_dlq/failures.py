@@ -41,6 +41,22 @@ def settle(
     return _bury(message, handler, error, letter, is_dead=choice is Decision.DEAD)
 
 
+def bury_hanging(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
+    """Store a failed attempt whose handler does not end: to be retried or dead, as its rule and its policy say.
+
+    The transaction of that attempt is still open, in another thread, and holds the message's inbox row. So nothing can
+    be skipped or compensated before it is gone with its process: that is for the next attempt to come to.
+    """
+    is_dead = False
+    try:
+        is_dead = handler.decide(message, error) is Decision.DEAD
+    except BaseException as trouble:
+        if isinstance(trouble, KeyboardInterrupt) or lost_connection(trouble):
+            raise
+        error.add_note(f"The handler's on_failure for this failed with {class_path(trouble)}.")
+    _bury(message, handler, error, None, is_dead=is_dead)
+
+
 def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -> Failure:
     """Describe a failure, with the handler's own fingerprint if it makes one that can be had."""
     cause: str | None = None

@@ -10,7 +10,9 @@ from django_dlq.exceptions import HandlerDecision
 MOST_CHARACTERS = 100_000
 """Of a message or traceback: what is longer keeps its beginning and its end, where the cause stands."""
 
-OWN_FRAMES = tuple(f"django_dlq.{name}" for name in ("consumer", "retries", "inbox", "failures", "registry"))
+OWN_FRAMES = tuple(
+    f"django_dlq.{name}" for name in ("consumer", "consuming", "failures", "inbox", "registry", "retries")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ def ship(message):
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from django.db import router, transaction
+from django.db import connections, router, transaction
 
 from django_dlq import message as wire
-from django_dlq.exceptions import Expired, InvalidMessage, Reject, RetryLater, Skip
+from django_dlq.exceptions import Expired, InvalidMessage, Reject, RetryLater, Skip, SwallowedError
 from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
 from django_dlq.message import (
     IDENTITY_LENGTH,
@@ -27,13 +27,20 @@ from django_dlq.message import (
     readable,
 )
 from django_dlq.models import InboxMessage, database_now
+from django_dlq.rate_limit import per_second
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
 __all__ = ["Compensate", "Decision", "Reject", "RetryLater", "RetryPolicy", "Skip", "handle_once", "handler", "message"]
 
-Function = TypeVar("Function", bound=HandlerFunction)
+Function = TypeVar("Function", bound=Callable[[Any], object])
 GROUP_LENGTH = 100
+MOST_IN_BATCH = 5_000
+"""As many inbox rows as every database takes in one statement."""
+
+MOST_THREADS = 200
+IN_ERROR = 3
+"""libpq's PQTRANS_INERROR."""
 
 
 def handler(
@@ -44,6 +51,10 @@ def handler(
     broker: str = "default",
     on_failure: FailureRule | None = None,
     fingerprint: Fingerprint | None = None,
+    batch_size: int | None = None,
+    concurrency: int = 1,
+    timeout: timedelta | None = None,
+    rate_limit: str | float | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
 
@@ -55,10 +66,23 @@ def handler(
     `fingerprint`, a function of the message and the error, returns a text that is equal for failures of one cause. With
     `tags` it is called only for messages that carry one of them. The function stays callable.
 
+    With `batch_size` it is called with a list of one to so many messages that are new, in their order, in one
+    transaction. If it raises, the list is halved until the message that it fails on is alone.
+
+    At most `concurrency` calls run at once in a process, in threads with database connections of their own; messages of
+    one key still run one after the other. `rate_limit`, "100/s" or a number per second, is for one process too. A call
+    that takes longer than `timeout` fails at its next database statement; one that makes none within
+    DLQ_CONSUMER_GRACE counts as failed, and ends the process.
+
     Raises HandlerConflict if another handler of the group takes the same messages.
     Not promised: that effects outside the database happen once.
     """
     _check_names(topics, group)
+    if batch_size is not None:
+        _check_number(batch_size, what="batch_size", most=MOST_IN_BATCH)
+    _check_number(concurrency, what="concurrency", most=MOST_THREADS)
+    if timeout is not None and not (isinstance(timeout, timedelta) and timeout > timedelta(0)):
+        raise TypeError(f"timeout is a timedelta above 0, not {timeout!r}")
     if isinstance(tags, str):
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
     if fingerprint is not None and not callable(fingerprint):
@@ -76,6 +100,10 @@ def handler(
                 broker=broker,
                 on_failure=on_failure,
                 fingerprint=fingerprint,
+                batch_size=batch_size,
+                concurrency=concurrency,
+                timeout=timeout,
+                messages_per_second=None if rate_limit is None else per_second(rate_limit),
             )
         )
         return function
@@ -94,10 +122,12 @@ def handle_once(message: ReceivedMessage, group: str, function: HandlerFunction)
     _check_group(group)
     if message.group != group:
         message = replace(message, group=group)
-    with transaction.atomic(using=router.db_for_write(InboxMessage)):
+    using = router.db_for_write(InboxMessage)
+    with transaction.atomic(using=using):
         claimed = InboxMessage.objects.claim(message, group)
         if claimed:
             function(message)
+            expect_sound_transaction(using)
     return claimed
 
 
@@ -133,15 +163,36 @@ def message(
     return ReceivedMessage.of(record, "")
 
 
-def check_expiry(message: ReceivedMessage) -> None:
-    """Raise Expired if the message's publisher wanted it to be handled before now, by the database's clock."""
+def expect_sound_transaction(using: str) -> None:
+    """Raise SwallowedError if this transaction cannot be committed any more.
+
+    Django and PostgreSQL would both roll it back without a word, and the message would be gone as if handled.
+    """
+    connection = connections[using]
+    driver = getattr(connection.connection, "info", None)  # psycopg knows it without asking the server
+    if connection.needs_rollback or getattr(driver, "transaction_status", None) == IN_ERROR:
+        raise SwallowedError(
+            "the handler caught a database error, which has undone its transaction; catch it around "
+            "transaction.atomic(), inside the handler, so that only that part is undone"
+        ) from getattr(connection, "rollback_exc", None)
+
+
+def expires_at(message: ReceivedMessage) -> datetime | None:
+    """Return until when the message's publisher wanted it to be handled, or None if it did not say so."""
     header = message.record.header(wire.EXPIRES)
     if header is None:
-        return
-    with suppress(ValueError, TypeError):  # another system's header of this name says nothing to us
-        expires_at = datetime.fromisoformat(readable(header))
-        if expires_at <= database_now(router.db_for_write(InboxMessage)):
-            raise Expired(f"expired: it was to be handled before {readable(header)}, and was not")
+        return None
+    with suppress(ValueError):  # another system's header of this name says nothing to us
+        moment = datetime.fromisoformat(readable(header))
+        return moment if moment.tzinfo else None
+    return None
+
+
+def check_expiry(message: ReceivedMessage) -> None:
+    """Raise Expired if the message's publisher wanted it to be handled before now, by the database's clock."""
+    moment = expires_at(message)
+    if moment is not None and moment <= database_now(router.db_for_write(InboxMessage)):
+        raise Expired(f"expired: it was to be handled before {message.headers[wire.EXPIRES]}, and was not")
 
 
 def _check_names(topics: tuple[str, ...], group: str) -> None:
@@ -153,3 +204,8 @@ def _check_names(topics: tuple[str, ...], group: str) -> None:
 def _check_group(group: object) -> None:
     if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")
+
+
+def _check_number(number: int, *, what: str, most: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
+        raise TypeError(f"{what} is a number from 1 to {most}, not {number!r}")

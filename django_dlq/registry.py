@@ -1,28 +1,34 @@
 """Which handlers there are, and which of them takes a message."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import cast
 
 from django.utils.module_loading import import_string
 
+from django_dlq import signals
 from django_dlq.conf import conf
 from django_dlq.exceptions import Expired, HandlerConflict, UnknownHandler
 from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
 from django_dlq.retry_policy import RetryPolicy
+from django_dlq.time_limit import within
 
 HandlerFunction = Callable[[ReceivedMessage], object]
+BatchFunction = Callable[[list[ReceivedMessage]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
     """A callable, the topics it takes messages from, and the consumer group in whose name it runs.
 
-    Without tags it takes every message of its topics; `retry` None means the project's default policy.
+    Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
+    `batch_size` it is called with a list of up to so many messages. At most `concurrency` calls of it run at once in a
+    process, each up to `timeout`, with at most so many messages per second.
     """
 
-    function: HandlerFunction
+    function: HandlerFunction | BatchFunction
     topics: tuple[str, ...]
     group: str
     tags: frozenset[str] = frozenset()
@@ -30,6 +36,30 @@ class Handler:
     broker: str = "default"
     on_failure: FailureRule | None = None
     fingerprint: Fingerprint | None = None
+    batch_size: int | None = None
+    concurrency: int = 1
+    timeout: timedelta | None = None
+    messages_per_second: float | None = None
+
+    def call(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Call the function with the messages as a list, or with each of them.
+
+        Raises TimeLimitExceeded at the first database statement that it makes after its time is up.
+        """
+        if self.timeout is None:
+            self._call(messages)
+            return
+        with within(self.timeout, about=(self, messages)) as call:
+            self._call(messages)
+        if call.overtime > 0:
+            signals.tell(signals.handler_was_late, Handler, handler=self, messages=messages, overtime=call.overtime)
+
+    def _call(self, messages: Sequence[ReceivedMessage]) -> None:
+        if self.batch_size is not None:
+            cast("BatchFunction", self.function)(list(messages))
+            return
+        for message in messages:
+            cast("HandlerFunction", self.function)(message)
 
     @property
     def name(self) -> str:
@@ -96,7 +126,10 @@ class Registry:
 
     def match(self, group: str, topic: str, tag: str) -> Handler | None:
         """Return the handler of this group that takes such a message, if there is one."""
-        return next((handler for handler in self.of_group(group) if handler.takes(topic, tag)), None)
+        for handler in self.handlers:
+            if handler.group == group and handler.takes(topic, tag):
+                return handler
+        return None
 
 
 handlers = Registry()

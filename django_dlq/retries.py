@@ -8,6 +8,7 @@ from functools import partial
 from django.db import connections, router, transaction
 
 from django_dlq import burial, failures, inbox, signals, tracing
+from django_dlq.conf import conf
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -30,6 +31,11 @@ class Retries:
         if group is not None:
             handlers.expect(group)
         self.group = group
+
+    @property
+    def grace(self) -> float:
+        """How many seconds the attempt in hand may take when this is told to stop."""
+        return conf.DLQ_CONSUMER_GRACE.total_seconds()
 
     def run_once(self) -> int:
         """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
@@ -72,12 +78,12 @@ def _handle(letter: DeadLetter) -> Callable[[], None]:
         raise UnknownHandler(
             f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
         )
-    message, function = _message(letter), handler.function
+    message = _message(letter)
 
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
         with tracing.handling(message):
-            function(message)
+            handler.call([message])
 
     is_new = inbox.handle_once(message, letter.group, handle)
     burial.resolve(letter, actor=failures.RETRIES)

@@ -49,24 +49,38 @@ class Loop:
     SIGTERM and SIGINT let it finish the batch in hand; a second one ends the process at once, as if it had been killed,
     which loses nothing. While the database or the broker cannot be reached it waits, longer each time up to five
     seconds, and goes on by itself. Where there was just work there is often more: so it looks again at once, and then
-    rests for a quarter of the time since there was any, up to `idle` seconds.
+    rests for a quarter of the time since there was any, up to `idle` seconds. A machine that has a `grace` is given so
+    many seconds to end when it is told to; then the process ends without it.
     """
 
     def __init__(self, machine: Machine, *, idle: float) -> None:
         self.machine = machine
         self.idle = idle
         self.stopped = threading.Event()
+        self._ended = threading.Event()
         self._troubles = 0
         self._last_work = time.monotonic()
 
     def run(self) -> None:
         """Run until stopped, then close the machine."""
+        if hasattr(self.machine, "grace"):
+            # Made before any signal comes: a signal's handler must not start a thread.
+            threading.Thread(target=self._limit_the_end, name="dlq-grace", daemon=True).start()
         try:
             with stopping_on_signals(self.stopped.set):
                 while not self.stopped.is_set() and not orphaned():
                     self._turn()
         finally:
+            self.stopped.set()
             self._close()
+            self._ended.set()
+
+    def _limit_the_end(self) -> None:
+        self.stopped.wait()
+        grace = float(getattr(self.machine, "grace", 0))
+        if not self._ended.wait(grace):
+            signals.tell(signals.grace_is_over, type(self.machine), seconds=grace)
+            end_process()
 
     def _turn(self) -> None:
         close_old_connections()
@@ -127,7 +141,8 @@ def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.i
         while time.monotonic() - began < limit:
             amount = machine.run_once()
             done += amount
-            if not amount and (done or time.monotonic() - began >= patience):
+            is_busy = getattr(machine, "is_busy", False)
+            if not amount and not is_busy and (done or time.monotonic() - began >= patience):
                 break
             if amount and (pause := _pause_of(machine)):
                 time.sleep(pause)
@@ -176,6 +191,11 @@ def _is_usable(connection: BaseDatabaseWrapper) -> bool:
     except DatabaseError:
         return False
     return connection.is_usable()
+
+
+def end_process() -> None:
+    """End this process at once, as if it had been killed: whatever its threads are doing is rolled back."""
+    os._exit(1)
 
 
 def close_connections() -> None:

@@ -21,6 +21,9 @@ database_unavailable = Signal()  # error
 message_handled = Signal()  # message: ReceivedMessage, handler
 message_skipped = Signal()  # message, why: "duplicate", "tag", "group", or "decision" with a reason
 message_failed = Signal()  # letter: DeadLetter, now retrying or dead
+handler_was_late = Signal()  # handler, messages, overtime: seconds beyond its timeout; they are handled all the same
+handler_hangs = Signal()  # handler, messages, overtime: seconds beyond its timeout; its process is about to end
+grace_is_over = Signal()  # seconds that a machine had to end in; its process is about to end without it
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
 switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
@@ -28,6 +31,8 @@ switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebo
 
 def tell(signal: Signal, sender: Any, **facts: Any) -> None:
     """Send a signal so that a faulty receiver cannot stop a machine."""
+    if not signal.receivers:
+        return
     for _, answer in signal.send_robust(sender, **facts):
         if isinstance(answer, Exception):
             logger.error("a receiver of a django_dlq signal failed", exc_info=answer)
@@ -83,6 +88,30 @@ def _log_message_failed(*, letter: Any, **_: Any) -> None:
         letter.state, letter.pk, letter.topic, letter.message_key, letter.group or "-",
         letter.error_class, letter.error_message.partition("\n")[0],
     )  # fmt: skip
+
+
+@receiver(handler_was_late)
+def _log_handler_was_late(*, handler: Any, messages: Any, overtime: float, **_: Any) -> None:
+    logger.warning(
+        "%s took %.1f s longer than its timeout for %s messages, the first with message key %s",
+        handler.name, overtime, len(messages), messages[0].message_key,
+    )  # fmt: skip
+
+
+@receiver(handler_hangs)
+def _log_handler_hangs(*, handler: Any, messages: Any, overtime: float, **_: Any) -> None:
+    logger.error(
+        "%s does not end: %.1f s beyond its timeout with %s messages, the first with message key %s; "
+        "this counts as a failed attempt, and the process ends, since Python cannot stop a thread",
+        handler.name, overtime, len(messages), messages[0].message_key,
+    )  # fmt: skip
+
+
+@receiver(grace_is_over)
+def _log_grace_is_over(*, seconds: float, **_: Any) -> None:
+    logger.error(
+        "what was in hand has not ended within %s seconds: the process ends, and it will be delivered again", seconds
+    )
 
 
 @receiver(letter_changed)

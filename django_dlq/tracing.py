@@ -7,7 +7,7 @@ plain context of its own.
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -123,6 +123,44 @@ def handling(message: ReceivedMessage) -> Iterator[None]:
         },
     ):
         yield
+
+
+@contextmanager
+def handling_together(messages: Sequence[ReceivedMessage]) -> Iterator[None]:
+    """Handle a batch; a list of one in the trace that it came with.
+
+    Several messages came with several traces, and what is made of all of them is the child of none. With OpenTelemetry
+    a batch is a span of its own with a link to each; without it, what its handler publishes is in no trace.
+    """
+    if len(messages) == 1:
+        with handling(messages[0]):
+            yield
+        return
+    if not HAS_OPENTELEMETRY:
+        before = _current.set(None)
+        try:
+            yield
+        finally:
+            _current.reset(before)
+        return
+    with trace.get_tracer("django_dlq").start_as_current_span(
+        f"process {messages[0].topic}",
+        context=context.Context(),
+        kind=trace.SpanKind.CONSUMER,
+        attributes={
+            "messaging.operation.type": "process",
+            "messaging.destination.name": messages[0].topic,
+            "messaging.consumer.group.name": messages[0].group,
+            "messaging.batch.message_count": len(messages),
+        },
+        links=_links(messages),
+    ):
+        yield
+
+
+def _links(messages: Sequence[ReceivedMessage]) -> "list[trace.Link]":
+    spans = (trace.get_current_span(_extracted(message.headers)).get_span_context() for message in messages)
+    return [trace.Link(span) for span in spans if span.is_valid]
 
 
 def _extracted(headers: Mapping[str, str]) -> "context.Context":

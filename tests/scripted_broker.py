@@ -5,7 +5,7 @@ from typing import Any
 
 from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.exceptions import BrokerError
-from django_dlq.message import Record
+from django_dlq.message import Place, Record
 
 PATH = "tests.scripted_broker.ScriptedBroker"
 
@@ -19,6 +19,7 @@ class ScriptedSubscription(Subscription):
         self.group = group
         self.committed: list[Record] = []
         self.is_closed = False
+        self.lost: set[Place] = set()
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         self.broker.polls.append((limit, timeout))
@@ -29,6 +30,10 @@ class ScriptedSubscription(Subscription):
         records = list(records)
         self.broker.before_commit(records)
         self.committed += records
+
+    def revoked(self) -> set[Place]:
+        lost, self.lost = self.lost, set()
+        return lost
 
     def close(self) -> None:
         self.is_closed = True

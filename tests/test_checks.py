@@ -89,6 +89,7 @@ WRONG = {
     "DLQ_PRUNE_PAUSE": ("E039", [None, 1, -SECOND]),
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
+    "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
 }
 
 

@@ -31,6 +31,7 @@ DEFAULTS = {
     "DLQ_PRUNE_PAUSE": timedelta(0),
     "DLQ_LOCK_KEYS": False,
     "DLQ_RELAY_NOTIFY": False,
+    "DLQ_CONSUMER_GRACE": timedelta(seconds=30),
 }
 
 

@@ -84,6 +84,49 @@ class TestOnce:
         with transaction.atomic(), django_assert_num_queries(1):
             assert not InboxMessage.objects.using("default").claim(message(), "shipping")
 
+    def test_many_are_claimed_by_one_statement_and_those_that_are_new_come_back_in_their_order(
+        self, django_assert_num_queries
+    ):
+        inbox.handle_once(message("b"), "shipping", pack)
+        inbox.handle_once(message("c"), "billing", pack)
+        many = [message(key) for key in ("d", "b", "a", "d", "c", "ü", "'", "D")]
+        with transaction.atomic(), django_assert_num_queries(1):
+            new = InboxMessage.objects.claim_many(many, "shipping")
+
+        assert [found.message_key for found in new] == ["d", "a", "c", "ü", "'", "D"]
+        assert new[0] is many[0]
+        assert len(handled()) == 8
+
+    def test_the_rows_of_many_name_their_messages(self):
+        named = (("a", b"1"), ("a", b"2"), ("b", b"3"))
+        records = [Record(topic=topic, headers=(("id", name),)) for topic, name in named]
+        many = [ReceivedMessage.of(record, "shipping") for record in records]
+        with transaction.atomic():
+            InboxMessage.objects.claim_many(many[:2], "shipping")
+            InboxMessage.objects.claim_many([*many[2:], message("key")], "shipping")
+
+        rows = InboxMessage.objects.order_by("message_key").values_list("message_key", "message_id", "topic")
+        assert list(rows) == [("1", "1", "a"), ("2", "2", "a"), ("3", "3", "b"), ("key", "m-1", "orders")]
+
+    def test_of_many_that_were_handled_none_is_new(self):
+        many = [message(key) for key in "ab"]
+        with transaction.atomic():
+            InboxMessage.objects.claim_many(many, "shipping")
+            assert InboxMessage.objects.claim_many(many, "shipping") == []
+            assert InboxMessage.objects.claim_many(many[:1], "shipping") == []
+            assert InboxMessage.objects.claim_many([], "shipping") == []
+
+    def test_as_many_as_a_batch_may_have_are_claimed_at_once(self):
+        many = [message(str(number)) for number in range(inbox.MOST_IN_BATCH)]
+        with transaction.atomic():
+            assert InboxMessage.objects.claim_many(many, "shipping") == many
+
+    def test_a_database_that_does_not_tell_what_it_inserted_is_asked_for_each(self, monkeypatch):
+        monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)
+        many = [message(key) for key in "aba"]
+        with transaction.atomic():
+            assert InboxMessage.objects.claim_many(many, "shipping") == many[:2]
+
     def test_old_rows_are_those_handled_longer_ago(self):
         inbox.handle_once(message(), "shipping", pack)
 
@@ -301,6 +344,34 @@ class TestHandler:
     def test_a_group_is_a_text_that_fits(self, group):
         with pytest.raises(TypeError, match="1 to 100 characters"):
             inbox.handler("orders", group=group)
+
+    @pytest.mark.parametrize("size", [0, -1, 5001, 1.5, "500", True])
+    def test_a_batch_size_is_a_number_that_every_database_takes(self, size):
+        with pytest.raises(TypeError, match="from 1 to 5000"):
+            inbox.handler("orders", group="shipping", batch_size=size)
+
+    @pytest.mark.parametrize("number", [0, 201, None, True, "8"])
+    def test_concurrency_is_a_number_of_threads(self, number):
+        with pytest.raises(TypeError, match="concurrency is a number from 1 to 200"):
+            inbox.handler("orders", group="shipping", concurrency=number)
+
+    @pytest.mark.parametrize("timeout", [30, timedelta(0), "30s"])
+    def test_a_timeout_is_a_timedelta(self, timeout):
+        with pytest.raises(TypeError, match="timeout is a timedelta above 0"):
+            inbox.handler("orders", group="shipping", timeout=timeout)
+
+    def test_limits_are_kept(self, registry):
+        inbox.handler("orders", group="shipping", concurrency=8, timeout=timedelta(seconds=5), rate_limit="30/min")(
+            pack
+        )
+
+        (handler,) = registry.handlers
+        assert (handler.concurrency, handler.timeout) == (8, timedelta(seconds=5))
+        assert handler.messages_per_second == 0.5
+
+    def test_a_rate_that_is_none_is_refused(self):
+        with pytest.raises(ValueError, match="a rate is"):
+            inbox.handler("orders", group="shipping", rate_limit="fast")(pack)
 
     def test_the_longest_names_fit(self, registry):
         inbox.handler("t" * 255, group="g" * 100)(pack)

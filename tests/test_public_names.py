@@ -64,6 +64,8 @@ CODES = {
     "UnknownHandler": "unknown_handler",
     "HandlerConflict": "handler_conflict",
     "Expired": "expired",
+    "SwallowedError": "swallowed_error",
+    "TimeLimitExceeded": "time_limit_exceeded",
     "DeskError": "desk_error",
     "IllegalTransition": "illegal_transition",
     "ReasonRequired": "reason_required",

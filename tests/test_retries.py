@@ -58,6 +58,16 @@ def test_an_attempt_that_is_due_is_made_and_settles_its_letter(shop):
     assert InboxMessage.objects.get().message_key == "order-1"
 
 
+def test_a_batch_handler_is_given_a_list_of_one(registry):
+    seen = []
+    handled_by(registry, lambda messages: seen.append([one.message_key for one in messages]), batch_size=10)
+    due("1")
+    due("2")
+
+    assert Retries().run_once() == 2
+    assert sorted(seen) == [["1"], ["2"]]
+
+
 def test_what_is_not_due_waits(shop):
     due("later", ago=-60)
     consumer_letter(State.DEAD, message_key="dead", next_attempt_at=in_future(timedelta(-1)))

@@ -92,6 +92,34 @@ class TestLoop:
 
         assert rests == [7, 7]
 
+    def test_a_machine_that_does_not_end_within_its_grace_is_ended_with_the_process(self, monkeypatch):
+        ended = threading.Event()
+        told = []
+
+        def receiver(seconds, **_):
+            told.append(seconds)
+
+        def hang():
+            loop.stopped.set()
+            assert ended.wait(30)
+            return 0
+
+        monkeypatch.setattr(Script, "grace", 0.01, raising=False)
+        monkeypatch.setattr(runner, "end_process", ended.set)
+        signals.grace_is_over.connect(receiver)
+        loop = Loop(Script(hang), idle=0.1)
+        loop.run()
+        signals.grace_is_over.disconnect(receiver)
+        assert told == [0.01]
+
+    def test_one_that_ends_in_time_is_not(self, monkeypatch):
+        monkeypatch.setattr(Script, "grace", 30, raising=False)
+        monkeypatch.setattr(runner, "end_process", lambda: pytest.fail("it had ended"))
+        run(1)
+        for thread in threading.enumerate():
+            if thread.name == "dlq-grace":
+                thread.join(30)
+
     def test_after_work_it_looks_at_once_and_then_rests_for_a_quarter_of_the_time_since(self, exact_rests):
         run(*[0] * 9, 1, *[0] * 7, idle=0.0025)
 
@@ -284,6 +312,16 @@ class TestUntilIdle:
 
         assert until_idle(machine) == 5
         assert (machine.turns, machine.closed) == ([9], 1)
+
+    def test_a_machine_that_is_still_busy_is_not_idle(self):
+        machine = Script(3, 0, 0, 2, 0, 9)
+        turns = iter([False, True, True, False, False])
+        Script.is_busy = property(lambda self: next(turns))
+        try:
+            assert until_idle(machine) == 5
+        finally:
+            del Script.is_busy
+        assert machine.turns == [9]
 
     def test_it_waits_for_the_first_work_only(self):
         machine = Script(0, 0, 2, 0, 9)

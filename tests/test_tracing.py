@@ -9,9 +9,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from django_dlq import deadletters, inbox, outbox, tracing
+from django_dlq.consumer import Consumer
 from django_dlq.exceptions import Reject
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage
+from django_dlq.runner import until_idle
 from django_dlq.tracing import TraceContext
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -54,6 +56,11 @@ def either(request):
 def message(*headers, body=b"{}"):
     record = Record(topic="orders", body=body, headers=(("id", b"1"), *headers), partition=0, offset=0)
     return ReceivedMessage.of(record, "shipping")
+
+
+def received(number, trace_id):
+    headers = (("id", b"%d" % number), ("traceparent", f"00-{trace_id}-{SPAN}-01".encode()))
+    return Record("orders", b"%d" % number, b"{}", headers, partition=0, offset=number)
 
 
 def publish(topic="orders", **options):
@@ -148,6 +155,51 @@ class TestHandling:
         order, parcel = (PublishedMessage.objects.get(topic=topic) for topic in ("orders", "parcels"))
         assert traced(order)[0] == traced(parcel)[0] == TRACE
         assert traced(parcel)[1] not in (SPAN, traced(order)[1])
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_a_handler_in_a_thread_publishes_belongs_to_the_trace_of_its_message(self, either, broker, registry):
+        inbox.handler("orders", group="shipping", concurrency=4)(
+            lambda message: outbox.publish("parcels", {}, message_key=message.message_key)
+        )
+        broker.incoming += [received(number, f"{number:032x}") for number in range(1, 9)]
+        assert until_idle(Consumer("shipping")) == 8
+
+        parcels = {int(row.message_key): traced(row)[0] for row in OutboxMessage.objects.filter(topic="parcels")}
+        assert parcels == {number: f"{number:032x}" for number in range(1, 9)}
+
+    @pytest.mark.django_db
+    def test_a_batch_of_one_belongs_to_the_trace_of_its_message(self, either, broker, registry):
+        inbox.handler("orders", group="shipping", batch_size=8)(lambda messages: outbox.publish("parcels", {}))
+        broker.incoming.append(received(1, TRACE))
+        assert until_idle(Consumer("shipping")) == 1
+
+        assert traced(OutboxMessage.objects.get())[0] == TRACE
+
+    @pytest.mark.django_db
+    def test_without_opentelemetry_a_batch_of_several_is_in_no_trace(self, plain, broker, registry):
+        inbox.handler("orders", group="shipping", batch_size=8)(lambda messages: outbox.publish("parcels", {}))
+        broker.incoming += [received(number, TRACE) for number in (1, 2)]
+        with tracing.continuing({"traceparent": PARENT}):
+            assert until_idle(Consumer("shipping")) == 2
+
+        assert OutboxMessage.objects.get().headers == ()
+
+    @pytest.mark.django_db
+    def test_with_opentelemetry_a_batch_of_several_is_a_trace_of_its_own_with_a_link_to_each(
+        self, spans, broker, registry
+    ):
+        inbox.handler("orders", group="shipping", batch_size=8)(lambda messages: outbox.publish("parcels", {}))
+        broker.incoming += [received(1, f"{1:032x}"), received(2, f"{2:032x}"), received(3, "0" * 32)]
+        assert until_idle(Consumer("shipping")) == 3
+
+        (span,) = spans.get_finished_spans()
+        assert span.parent is None
+        assert [link.context.trace_id for link in span.links] == [1, 2]
+        assert span.attributes["messaging.batch.message_count"] == 3
+        assert traced(OutboxMessage.objects.get()) == (
+            f"{span.context.trace_id:032x}",
+            f"{span.context.span_id:016x}",
+        )
 
     @pytest.mark.django_db
     def test_a_message_without_a_trace_is_handled_without_one(self, plain, dlq, registry):

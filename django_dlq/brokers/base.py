@@ -3,14 +3,15 @@
 To write one: subclass `Broker`, implement `send` and `subscribe`, and run `django_dlq.testing.conformance` against it.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from django.core.checks import CheckMessage
 
 from django_dlq.exceptions import BrokerError, HeldBack, MessageRefused
-from django_dlq.message import Record
+from django_dlq.message import Place, Record
 
 
 class Receipt(NamedTuple):
@@ -25,7 +26,13 @@ HELD_BACK = Receipt(error=HeldBack("it was not sent, since an earlier message of
 
 
 class Subscription(ABC):
-    """One member of a consumer group, used by one thread."""
+    """One member of a consumer group, used by one thread at a time.
+
+    Only `revoked` may be called while another thread uses it.
+    """
+
+    # Seconds without a poll after which `keep_alive` is to be called; by default the broker misses nobody.
+    longest_silence: float = math.inf
 
     @abstractmethod
     def poll(self, limit: int, timeout: float) -> list[Record]:
@@ -41,6 +48,20 @@ class Subscription(ABC):
         Raises BrokerUnavailable. Records of partitions that were meanwhile given to another member are ignored: they
         will be delivered again there.
         """
+
+    def keep_alive(self) -> None:  # noqa: B027  # not every broker misses its members
+        """Stay a member, and deliver nothing: whoever polls is busy with what came before, for an unknown time.
+
+        What arrives meanwhile waits in the broker, and comes with the next poll. May raise BrokerUnavailable.
+        """
+
+    def revoked(self) -> Collection[Place]:
+        """Return the partitions that were taken from this member since the last call.
+
+        Also those that it has been given again since: what it was given before does not count any more, and what of it
+        is not committed is delivered again, here or elsewhere.
+        """
+        return ()
 
     @abstractmethod
     def close(self) -> None:

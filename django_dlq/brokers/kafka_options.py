@@ -50,7 +50,10 @@ def producer_settings(options: Options, *, timeout: float) -> dict[str, Any]:
 
 def consumer_settings(options: Options, *, group: str) -> dict[str, Any]:
     """Return the settings of one member of a group."""
-    return {**_DEFAULTS, **_CONSUMER_DEFAULTS, **_without_ours(options), **_CONSUMER_PROMISES, "group.id": group}
+    defaults = _DEFAULTS | _CONSUMER_DEFAULTS
+    if _normal(options.get("group.protocol", "")) == "consumer":  # KIP-848, in which the broker hands out partitions
+        del defaults["partition.assignment.strategy"]
+    return {**defaults, **_without_ours(options), **_CONSUMER_PROMISES, "group.id": group}
 
 
 def without_servers(settings: Options) -> dict[str, Any]:

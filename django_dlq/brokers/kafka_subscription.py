@@ -2,13 +2,11 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from django_dlq.brokers.base import Subscription
 from django_dlq.brokers.kafka_client import (
-    TIMESTAMP_NOT_AVAILABLE,
     Client,
     Consumer,
     KafkaError,
@@ -18,15 +16,21 @@ from django_dlq.brokers.kafka_client import (
     logger,
     why,
 )
+from django_dlq.brokers.kafka_records import record_of
 from django_dlq.exceptions import BrokerUnavailable
-from django_dlq.message import Headers, Record
+from django_dlq.message import Place, Record
 
 COMMIT_SECONDS = 10.0
 """How long a commit may take; librdkafka itself would wait for the brokers to come back, however long."""
 
+SILENCE_SECONDS = 1.0
+"""After so long without a poll a member is kept alive, so that the others of its group need not wait for a handler."""
+
+MOST_SECONDS_BETWEEN_POLLS = 300
+"""librdkafka's own default of max.poll.interval.ms, in seconds."""
+
 _REBALANCE_SECONDS = 3.0
 _CLOSE_SECONDS = 5.0
-_EPOCH = datetime.fromtimestamp(0, UTC)
 # Answers to a commit that say: the partition is another member's now.
 _LOST = frozenset(
     {
@@ -54,6 +58,12 @@ class KafkaSubscription(Subscription):
         self._since: dict[tuple[str, int], int] = {}
         self._complaints: set[str] = set()
         self._trouble: str | None = None
+        self._revoked: set[Place] = set()
+        # Came while nothing was to come: from a partition that was assigned at that moment.
+        self._early: list[Message] = []
+        self._is_paused = False
+        limit = float(settings.get("max.poll.interval.ms", MOST_SECONDS_BETWEEN_POLLS * 1000)) / 1000
+        self.longest_silence = min(SILENCE_SECONDS, limit / 4)
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         """Return some records; see Subscription.poll. A topic that does not exist (yet) is waited for."""
@@ -66,10 +76,32 @@ class KafkaSubscription(Subscription):
             raise BrokerUnavailable(why(error)) from error
         if not messages and self._trouble is not None:
             raise BrokerUnavailable(self._trouble)
-        records = [_record(message) for message in messages]
+        records = [record_of(message) for message in messages]
         for record in records:
-            self._since.setdefault((record.topic, record.partition or 0), record.offset or 0)
+            self._since.setdefault(record.place, record.offset or 0)
         return records
+
+    def keep_alive(self) -> None:
+        """Poll with all partitions paused; see Subscription.keep_alive. So rebalances need not wait for a handler."""
+        driver = self._member.driver
+        if driver is None or self._member.is_broken:
+            return
+        try:
+            driver.pause(driver.assignment())
+            self._is_paused = True
+            message = driver.poll(0)
+        except KafkaException as error:
+            self._member.is_broken = True
+            raise BrokerUnavailable(why(error)) from error
+        if message is not None and self._is_sound(message):
+            self._early.append(message)
+
+    def revoked(self) -> Collection[Place]:
+        """Return the partitions that went to other members; see Subscription.revoked."""
+        revoked = list(self._revoked)
+        # Another thread may be adding to it.
+        self._revoked.difference_update(revoked)
+        return revoked
 
     def commit(self, records: Iterable[Record]) -> None:
         """Say that these records are done; see Subscription.commit.
@@ -103,7 +135,10 @@ class KafkaSubscription(Subscription):
             self.close()
         if self._member.driver is None:
             self._member.is_broken = False
+            self._revoked.update(self._since)
             self._since.clear()
+            self._early.clear()
+            self._is_paused = False
             driver = Consumer({**self._settings, "error_cb": self._hear}, logger=logger)
             driver.subscribe(self._topics, on_revoke=self._forget, on_lost=self._forget)
             self._member.driver = driver
@@ -111,6 +146,12 @@ class KafkaSubscription(Subscription):
         return joined
 
     def _messages(self, driver: Consumer, limit: int, timeout: float) -> list[Message]:
+        if self._is_paused:
+            driver.resume(driver.assignment())
+            self._is_paused = False
+        if self._early:
+            early, self._early = self._early[:limit], self._early[limit:]
+            return early
         # `consume` waits for as many as it is asked for: so the first is awaited alone, then come those that are there.
         deadline = time.monotonic() + timeout
         message = driver.poll(timeout)
@@ -143,15 +184,21 @@ class KafkaSubscription(Subscription):
         if error.code() in {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._FATAL}:
             self._trouble = error.str()
 
-    def _forget(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        for place in partitions:
-            self._since.pop((place.topic, place.partition), None)
+    def _forget(self, driver: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        if self._is_paused:
+            # Or they would still be paused if they came back.
+            driver.resume(list(partitions))
+        lost = {(partition.topic, partition.partition) for partition in partitions}
+        self._revoked |= lost
+        self._early = [message for message in self._early if (message.topic(), message.partition()) not in lost]
+        for place in lost:
+            self._since.pop(place, None)
 
     def _ends(self, records: Iterable[Record]) -> list[TopicPartition]:
         """Return the offsets to commit; none for partitions that were, even for a while, another member's."""
         ends: dict[tuple[str, int], int] = {}
         for record in records:
-            place, offset = (record.topic, record.partition or 0), record.offset or 0
+            place, offset = record.place, record.offset or 0
             since = self._since.get(place)
             if since is not None and since <= offset >= ends.get(place, 0):
                 ends[place] = offset
@@ -192,25 +239,3 @@ def _leave(driver: Consumer, after: threading.Thread | None = None) -> None:
         driver.close()
     except (KafkaException, RuntimeError) as error:
         logger.info("a consumer ended with: %s", error)
-
-
-def _record(message: Message) -> Record:
-    topic = message.topic()
-    return Record(
-        topic=topic or "",
-        key=message.key(),
-        body=message.value(),
-        headers=cast("Headers", tuple(message.headers() or ())),
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp=_when(*message.timestamp()),
-    )
-
-
-def _when(kind: int, milliseconds: int) -> datetime | None:
-    if kind == TIMESTAMP_NOT_AVAILABLE:
-        return None
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # a producer may set any number
-        return None

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -14,10 +14,7 @@ from django.dispatch import receiver
 
 from django_dlq.brokers.base import Broker, Receipt, Subscription, one_by_one
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
-from django_dlq.message import Record
-
-Place = tuple[str, int]
-"""A topic and the number of one of its partitions."""
+from django_dlq.message import Place, Record
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -152,6 +149,7 @@ class _Member(Subscription):
         # By partition that this member has: where it began when it was given to it, and where it goes on.
         self._since: dict[Place, int] = {}
         self._next: dict[Place, int] = {}
+        self._revoked: set[Place] = set()
         self._join()
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
@@ -172,6 +170,12 @@ class _Member(Subscription):
                     last = self._store.committed.get((self.group, place), 0)
                     self._store.committed[self.group, place] = max(last, offset + 1)
 
+    def revoked(self) -> Collection[Place]:
+        """Return the partitions that went to other members; see Subscription.revoked."""
+        with self._store.changed:
+            revoked, self._revoked = self._revoked, set()
+        return revoked
+
     def close(self) -> None:
         """Leave the group at once; see Subscription.close."""
         with self._store.changed:
@@ -182,6 +186,7 @@ class _Member(Subscription):
 
     def own(self, places: set[Place]) -> None:
         """Have these partitions: go on in those that it had, begin at the committed offset in the others."""
+        self._revoked.update(self._since.keys() - places)
         begin = {place: self._store.committed.get((self.group, place), 0) for place in sorted(places)}
         self._since = {place: self._since.get(place, begin[place]) for place in begin}
         self._next = {place: self._next.get(place, begin[place]) for place in begin}

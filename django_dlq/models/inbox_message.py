@@ -1,6 +1,9 @@
 """The inbox: which group is done with which message."""
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cache
+from itertools import chain
 from typing import Self
 
 from django.db import connections, models
@@ -13,6 +16,8 @@ from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
+
+COLUMNS = ("group", "message_key", "message_id", "topic")
 
 
 class Outcome(models.TextChoices):
@@ -35,24 +40,43 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
-        connection = connections[self.db]
-        values: dict[str, str | None] = {
-            "group": group,
-            "message_key": message.message_key,
-            "message_id": message.message_id,
-            "topic": message.topic,
-        }
+        values: tuple[str | None, ...] = (group, message.message_key, message.message_id, message.topic)
+        statement = _claim(self.db, rows=1)
         if outcome != Outcome.HANDLED:  # which is the column's default
-            values |= {"outcome": outcome.value, "reason": reason}
-        fields = [self.model._meta.get_field(name) for name in values]
-        names = ", ".join(connection.ops.quote_name(name) for name in values)
-        marks = ", ".join(["%s"] * len(values))
-        statement = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
-        suffix = connection.ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.execute(f"{statement} {table} ({names}) VALUES ({marks}) {suffix}", list(values.values()))
+            values = (*values, outcome.value, reason)
+            statement = _claim_otherwise(self.db)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(statement, values)
             return bool(cursor.rowcount)
+
+    def claim_many(self, messages: Iterable[ReceivedMessage], group: str) -> list[ReceivedMessage]:
+        """Do the same for many messages with one statement; return those that are new, each once, in their order.
+
+        On MySQL, which does not tell which rows it has inserted, with one statement for each.
+        """
+        first: dict[str, ReceivedMessage] = {}
+        for message in messages:
+            first.setdefault(message.message_key, message)
+        if len(first) < 2 or not connections[self.db].features.can_return_columns_from_insert:
+            return [message for message in first.values() if self.claim(message, group)]
+        # In one order everywhere, so that two who claim the same keys do not wait for each other.
+        claimed = self._claim_many([first[key] for key in sorted(first)], group)
+        return [message for key, message in first.items() if key in claimed]
+
+    def _claim_many(self, messages: Sequence[ReceivedMessage], group: str) -> set[str]:
+        keys = [message.message_key for message in messages]
+        ids = [message.message_id for message in messages]
+        topics = [message.topic for message in messages]
+        with connections[self.db].cursor() as cursor:
+            if connections[self.db].vendor == "postgresql":
+                if keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
+                    cursor.execute(_claim_keys(self.db), (group, topics[0], keys))
+                else:
+                    cursor.execute(_claim_arrays(self.db), (group, keys, ids, topics))
+            else:
+                values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
+                cursor.execute(f"{_claim(self.db, rows=len(keys))} RETURNING message_key", tuple(values))
+            return {key for (key,) in cursor.fetchall()}
 
     def older_than(self, age: timedelta) -> Self:
         """Messages handled longer ago than this, by the database's clock."""
@@ -89,3 +113,40 @@ class InboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"
+
+
+@cache
+def _claim(using: str, *, rows: int) -> str:
+    return f"{_insert(using)} VALUES {', '.join(['(%s, %s, %s, %s)'] * rows)} {_unless_there(using)}"
+
+
+@cache
+def _claim_otherwise(using: str) -> str:
+    columns = (*COLUMNS, "outcome", "reason")
+    marks = ", ".join(["%s"] * len(columns))
+    return f"{_insert(using, columns)} VALUES ({marks}) {_unless_there(using, columns)}"
+
+
+@cache
+def _claim_arrays(using: str) -> str:
+    # A placeholder for each value would cost more than the inserting.
+    rows = "SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])"
+    return f"{_insert(using)} {rows} {_unless_there(using)} RETURNING message_key"
+
+
+@cache
+def _claim_keys(using: str) -> str:
+    rows = "SELECT %s, key, key, %s FROM unnest(%s::text[]) AS claimed (key)"
+    return f"{_insert(using)} {rows} {_unless_there(using)} RETURNING message_key"
+
+
+def _insert(using: str, columns: Sequence[str] = COLUMNS) -> str:
+    ops = connections[using].ops
+    names = ", ".join(map(ops.quote_name, columns))
+    table = ops.quote_name(InboxMessage._meta.db_table)
+    return f"{ops.insert_statement(on_conflict=OnConflict.IGNORE)} {table} ({names})"
+
+
+def _unless_there(using: str, columns: Sequence[str] = COLUMNS) -> str:
+    fields = [InboxMessage._meta.get_field(name) for name in columns]
+    return connections[using].ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, [], [])

@@ -17,9 +17,9 @@ from typing import Protocol
 
 import pytest
 
-from django_dlq.brokers.base import Broker
+from django_dlq.brokers.base import Broker, Subscription
 from django_dlq.exceptions import BrokerUnavailable, HeldBack, MessageRefused
-from django_dlq.message import Record
+from django_dlq.message import Place, Record
 from django_dlq.testing.broker_bench import SECONDS, Bench, are_unavailable, bodies, failure_in_child, poll, until
 
 Spoil = Callable[[Record], Record]
@@ -232,6 +232,49 @@ class BrokerConformance:
         lost = {record.body for record in received if record.partition == again[0].partition}
         third, got = bench.join(), list[Record]()
         until(lambda: lost <= {record.body for record in got}, doing=lambda: got.extend(poll(third, 0.5)))
+
+    def test_a_member_that_is_kept_alive_is_given_afterwards_what_came_meanwhile(self, bench: Bench) -> None:
+        sent = bench.numbered(*range(20))
+        bench.send(*sent[:10])
+        member = bench.join()
+        received = bench.receive(member, 10)
+        member.keep_alive()
+        bench.send(*sent[10:])
+        member.keep_alive()
+        received += bench.receive(member, 10)
+        assert bodies(received) == bodies(sent)
+
+    def test_a_member_that_is_kept_alive_lets_others_join_and_says_what_they_took(self, bench: Bench) -> None:
+        bench.send(*bench.numbered(*range(40)))
+        first = bench.join()
+        received = bench.receive(first, 40)
+        second, theirs, lost = bench.join(), list[Record](), set[Place]()
+
+        def go_on() -> None:
+            first.keep_alive()
+            theirs.extend(poll(second, 0.2))
+            lost.update(first.revoked())
+
+        until(lambda: bool(theirs) and bool(lost), doing=go_on)
+        assert {record.place for record in theirs} <= lost < {record.place for record in received}
+        assert not first.revoked()
+
+    def test_a_member_goes_on_with_what_it_lost_and_was_given_again_while_it_was_kept_alive(self, bench: Bench) -> None:
+        bench.send(*bench.numbered(*range(40)))
+        first = bench.join()
+        bench.receive(first, 40)
+        second, theirs, again = bench.join(), list[Record](), list[Record]()
+
+        def keep_first_alive_and_poll(member: Subscription, records: list[Record]) -> None:
+            first.keep_alive()
+            records.extend(poll(member, 0.3))
+
+        until(lambda: bool(theirs), doing=lambda: keep_first_alive_and_poll(second, theirs))
+        second.close()
+        until(
+            lambda: {record.body for record in theirs} <= {record.body for record in again},
+            doing=lambda: keep_first_alive_and_poll(first, again),
+        )
 
     def test_it_works_again_after_close(self, bench: Bench) -> None:
         bench.send(bench.record(b"before"))

@@ -53,7 +53,7 @@ def drain(*, max_rounds: int = 100, retries: RetriesToRun = "due") -> Drained:
         relay = stack.enter_context(closing(Relay()))
         if not relay.has_all_lanes():
             raise DrainError("another relay has lanes; drain() works only while none is running")
-        consumers = [stack.enter_context(closing(Consumer(group))) for group in handlers.groups()]
+        consumers = [stack.enter_context(closing(Consumer(group, inline=True))) for group in handlers.groups()]
         for _ in range(max_rounds):
             sent = _send(relay)
             settled = sum(_exhaust(partial(consumer.run_once, timeout=0)) for consumer in consumers)

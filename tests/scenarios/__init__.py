@@ -6,3 +6,17 @@ not install it.
 
 STUMBLES = "stumbles"
 """The tag of a message whose first attempt fails."""
+
+WAITS = "waits"
+"""The tag of a message that is handled when there is an order of the number GO."""
+
+GO = "go"
+
+HANGS = "hangs"
+"""The tag of a message whose first attempt never ends, and does nothing."""
+
+WAITS_AGAIN = "waits again"
+"""The tag of a message whose first attempt fails, and whose retry waits as WAITS does."""
+
+DIES = "dies"
+"""The tag of a message that ends its process once: SCENARIO_DEATH names the file that says that it has."""

@@ -12,13 +12,17 @@ from tests.scenarios.stage import Stage  # noqa: E402  # after the line above, w
 # Where a scenario makes no sense there is nothing to collect, and so nothing to skip.
 ON_POSTGRESQL = [
     "test_commit_order.py",
+    "test_consumers_killed.py",
     "test_debezium.py",
     "test_four_relays.py",
+    "test_handlers_that_do_not_end.py",
     "test_kafka_outage.py",
     "test_moving_lanes.py",
+    "test_offsets_reset.py",
     "test_pgbouncer.py",
     "test_postgresql_restart.py",
     "test_real_input.py",
+    "test_rebalance.py",
     "test_retries_beside.py",
     "test_stuck_standby.py",
     "test_terminated_connections.py",

@@ -1,24 +1,52 @@
 """What the processes of a scenario do with a message: one Box for each order."""
 
+import logging
 import os
 import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import STUMBLES
-from tests.shop.models import Box
+from tests.scenarios import DIES, GO, HANGS, STUMBLES, WAITS, WAITS_AGAIN
+from tests.services.process import wait_for
+from tests.shop.models import Box, Order
+
+logger = logging.getLogger("django_dlq.scenario")
 
 
 class Stumbled(Exception):
     """The first attempt failed, as it was told to."""
 
 
-@inbox.handler(os.environ["SCENARIO_TOPIC"], group=os.environ["SCENARIO_GROUP"])
+@inbox.handler(
+    os.environ["SCENARIO_TOPIC"],
+    group=os.environ["SCENARIO_GROUP"],
+    concurrency=int(os.environ.get("SCENARIO_CONCURRENCY", "1")),
+    timeout=timedelta(seconds=1) if "SCENARIO_TIMEOUT" in os.environ else None,
+)
 def pack(message: ReceivedMessage) -> None:
-    """Pack the order of a message; one with the tag `stumbles` fails once, after its box was written."""
+    """Pack the order of a message; what else happens, and when, its tag says."""
+    if message.tag == WAITS or (message.tag == WAITS_AGAIN and message.attempt > 1):
+        logger.info("%s is waiting for go", message.message_key)
+        assert wait_for(lambda: Order.objects.filter(number=GO).exists(), seconds=60)
     Box.objects.create(order=message.json()["order"])
     if message.tag == STUMBLES:
         # Where a rollback cannot hide it.
         sys.stderr.write(f"attempt {message.attempt} of {message.message_key}\n")
-    if message.tag == STUMBLES and message.attempt == 1:
+    if message.tag in (STUMBLES, WAITS_AGAIN) and message.attempt == 1:
         raise Stumbled(f"order {message.json()['order']} stumbled")
+    if message.tag == HANGS and message.attempt == 1:
+        threading.Event().wait()
+    if message.tag == DIES:
+        die_once()
+
+
+def die_once() -> None:
+    """End the process as a mistake in C would, in the middle of a transaction; the next time, go on."""
+    try:
+        Path(os.environ["SCENARIO_DEATH"]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os._exit(3)

@@ -28,6 +28,7 @@ DLQ_BROKERS = {
             "bootstrap.servers": os.environ["SCENARIO_KAFKA"],
             "session.timeout.ms": 1000,
             "heartbeat.interval.ms": 200,
+            "max.poll.interval.ms": int(os.environ.get("SCENARIO_MAX_POLL", "300000")),
         },
     }
 }
@@ -38,6 +39,7 @@ if "SCENARIO_BATCH" in os.environ:
 if "SCENARIO_POLL" in os.environ:
     DLQ_RELAY_POLL_INTERVAL = timedelta(seconds=float(os.environ["SCENARIO_POLL"]))
 DLQ_RELAY_NOTIFY = "SCENARIO_NOTIFY" in os.environ
+DLQ_CONSUMER_GRACE = timedelta(seconds=float(os.environ.get("SCENARIO_GRACE", "30")))
 DLQ_RETRY_DELAYS = [timedelta(milliseconds=10)] * 5
 
 LOGGING = {

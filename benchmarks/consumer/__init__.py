@@ -1,0 +1,1 @@
+"""How fast one consumer process handles messages."""

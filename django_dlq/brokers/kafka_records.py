@@ -1,0 +1,32 @@
+"""What Kafka has delivered, as the record that every broker gives."""
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from django_dlq.brokers.kafka_client import TIMESTAMP_NOT_AVAILABLE, Message
+from django_dlq.message import Headers, Record
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def record_of(message: Message) -> Record:
+    """Return the record of a message, byte for byte."""
+    topic = message.topic()
+    return Record(
+        topic=topic or "",
+        key=message.key(),
+        body=message.value(),
+        headers=cast("Headers", tuple(message.headers() or ())),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp=_when(*message.timestamp()),
+    )
+
+
+def _when(kind: int, milliseconds: int) -> datetime | None:
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # a producer may set any number
+        return None

@@ -1,0 +1,203 @@
+"""What a consumer has in hand: which messages may be handled now, and up to where the offsets may pass.
+
+It knows no threads, no database and no broker, and is used by one thread.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Literal
+
+from django_dlq.message import Place, ReceivedMessage, Record
+from django_dlq.registry import Handler
+
+Outcome = Literal["handled", "duplicate", "failed", "tag", "group"]
+"""What became of a message: for one that failed, what its handler wants; the last two are for no handler here."""
+
+Key = tuple[str, bytes]
+"""A topic and a record key: its messages are handled one after the other."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One message as it was delivered, the handler that takes it, and what became of it; None while it is to be done.
+
+    Deliveries are told apart by themselves and not by their content: the same message may be in hand twice.
+    """
+
+    record: Record
+    message: ReceivedMessage
+    handler: Handler | None
+    outcome: Outcome | None = None
+    number: int = 0
+    is_revoked: bool = False
+    key: Key | None = field(init=False)
+    place: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Once, since each is asked for several times: what must not be handled beside it, and where it came from.
+        record = self.record
+        self.key = None if record.key is None else (record.topic, record.key)
+        self.place = record.place
+
+    def __lt__(self, other: "Delivery") -> bool:
+        return self.number < other.number
+
+
+def handler_of(delivery: Delivery) -> Handler:
+    """Return the handler of a delivery that is to be handled."""
+    assert delivery.handler is not None, "what no handler takes has its outcome when it is taken"
+    return delivery.handler
+
+
+class Hand:
+    """Deliveries from when they are taken until their offsets are committed.
+
+    The older ones go first. Those of one key are started one after the other, or together in one batch, in their order.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        # By partition, in the order taken: from the first that is not done.
+        self._taken: dict[Place, deque[Delivery]] = {}
+        # By the id of its handler: what may start, the oldest first.
+        self._ready: dict[int, list[Delivery]] = {}
+        # By key of which one is ready or running: those behind it.
+        self._behind: dict[Key, deque[Delivery]] = {}
+        self._running: set[Delivery] = set()
+        self._waiting = 0
+        self._passed: dict[Place, Record] = {}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many are to be done or are being done."""
+        return self._waiting + len(self._running)
+
+    @property
+    def running(self) -> Collection[Delivery]:
+        """What was started and has not come back."""
+        return self._running
+
+    def take(self, delivery: Delivery) -> None:
+        """Take one more, later than all others; one that has its outcome only waits for its offset to pass."""
+        self._number = delivery.number = self._number + 1
+        self._taken.setdefault(delivery.place, deque()).append(delivery)
+        if delivery.outcome is not None:
+            self._pass(delivery.place)
+            return
+        self._waiting += 1
+        self.bytes += _size(delivery)
+        self._line_up(delivery)
+
+    def next(self, allowance: Callable[[Handler], int]) -> list[Delivery]:
+        """Start the oldest that may start, with what else its handler takes in one batch; empty if nothing may.
+
+        `allowance` says how many messages a handler may be given now.
+        """
+        for head in sorted([ready[0] for ready in self._ready.values()]):
+            handler = handler_of(head)
+            if most := min(handler.batch_size or 1, allowance(handler)):
+                return self._start(handler, most)
+        return []
+
+    def returned(self, work: Sequence[Delivery]) -> None:
+        """Take back what was started: what has an outcome is done, the rest is started again, first of its key.
+
+        What was taken back already is passed over.
+        """
+        work = [delivery for delivery in work if delivery in self._running]
+        self._running.difference_update(work)
+        self.bytes -= sum(map(_size, work))
+        again = [delivery for delivery in work if delivery.outcome is None and not delivery.is_revoked]
+        freed = {key for delivery in work if (key := delivery.key)}
+        for delivery in reversed(again):
+            self._waiting += 1
+            self.bytes += _size(delivery)
+            if key := delivery.key:
+                self._behind[key].appendleft(delivery)
+            else:
+                self._make_ready(delivery)
+        for key in freed:
+            self._free(key)
+        for place in {delivery.place for delivery in work}:
+            self._pass(place)
+
+    def revoke(self, places: Collection[Place]) -> None:
+        """Drop what has not started in these partitions, and never commit what is still running there."""
+        if not places:
+            return
+        for place in places:
+            self._passed.pop(place, None)
+            for delivery in self._taken.pop(place, ()):
+                delivery.is_revoked = True
+        left = sorted(delivery for delivery in self._all_waiting() if not delivery.is_revoked)
+        self._ready.clear()
+        self._behind = {key: deque() for delivery in self._running if (key := delivery.key)}
+        self._waiting = len(left)
+        self.bytes = sum(map(_size, [*left, *self._running]))
+        for delivery in left:
+            self._line_up(delivery)
+
+    def passed(self) -> list[Record]:
+        """Return the last record of each partition before which all are done, if its offset is to be committed."""
+        return list(self._passed.values())
+
+    def committed(self) -> None:
+        """Forget what `passed` has returned: its offsets are committed."""
+        self._passed.clear()
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self.__init__()  # type: ignore[misc]  # as new
+
+    def _line_up(self, delivery: Delivery) -> None:
+        key = delivery.key
+        if key is None:
+            self._make_ready(delivery)
+        elif key in self._behind:
+            self._behind[key].append(delivery)
+        else:
+            self._behind[key] = deque()
+            self._make_ready(delivery)
+
+    def _make_ready(self, delivery: Delivery) -> None:
+        heappush(self._ready.setdefault(id(delivery.handler), []), delivery)
+
+    def _start(self, handler: Handler, most: int) -> list[Delivery]:
+        """Start up to so many of one handler, the oldest first, with those behind a key's that are for it too."""
+        ready, next_of_keys, started = self._ready[id(handler)], list[Delivery](), list[Delivery]()
+        while len(started) < most and (ready or next_of_keys):
+            is_ready = not next_of_keys or (ready and ready[0] < next_of_keys[0])
+            started.append(delivery := heappop(ready if is_ready else next_of_keys))
+            behind = self._behind[delivery.key] if delivery.key and most > 1 else None
+            if behind and handler_of(behind[0]) is handler:
+                heappush(next_of_keys, behind.popleft())
+        for delivery in next_of_keys:  # for these the batch had no room
+            assert delivery.key is not None
+            self._behind[delivery.key].appendleft(delivery)
+        if not ready:
+            del self._ready[id(handler)]
+        self._running.update(started)
+        self._waiting -= len(started)
+        return started
+
+    def _free(self, key: Key) -> None:
+        behind = self._behind[key]
+        if behind:
+            self._make_ready(behind.popleft())
+        else:
+            del self._behind[key]
+
+    def _pass(self, place: Place) -> None:
+        taken = self._taken.get(place)
+        while taken and taken[0].outcome is not None:
+            self._passed[place] = taken.popleft().record
+
+    def _all_waiting(self) -> Iterable[Delivery]:
+        for queue in (*self._ready.values(), *self._behind.values()):
+            yield from queue
+
+
+def _size(delivery: Delivery) -> int:
+    return len(delivery.record.body or b"")

@@ -1,0 +1,155 @@
+"""Settle deliveries: handle each message once, in one transaction with its inbox row, or store why that failed.
+
+A batch is one transaction. If it fails it is halved until the message that it fails on is alone.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, router, transaction
+
+from django_dlq import burial, failures, inbox, tracing
+from django_dlq import message as wire
+from django_dlq.consuming.hand import Delivery, Outcome, handler_of
+from django_dlq.debezium import as_relayed
+from django_dlq.message import ReceivedMessage, Record, readable
+from django_dlq.models import InboxMessage, database_now
+from django_dlq.registry import handlers
+from django_dlq.runner import lost_connection, open_connections
+
+T = TypeVar("T")
+
+LONGEST_LETTER_ID = 18
+"""Digits: any more would not be a number that every database can look for."""
+
+
+def delivery_of(record: Record, group: str) -> Delivery:
+    """Read a record and find the handler that takes it; where none does, that is its outcome."""
+    read = as_relayed(record)
+    message = ReceivedMessage.of(read, group)
+    handler = handlers.match(group, read.topic, message.tag)
+    outcome: Outcome | None = None
+    if handler is None:
+        outcome = "tag"
+    elif (only_for := read.header(wire.GROUP)) and readable(only_for) != group:
+        outcome = "group"
+    return Delivery(record, message, handler, outcome)
+
+
+def settle(work: Sequence[Delivery]) -> None:
+    """Give each of these an outcome: deliveries of one handler, no more than it takes at once.
+
+    Raises only if the database cannot be reached. What has no outcome then has not been handled, and pays no attempt.
+    """
+    if len(work) == 1:
+        _settle_one(work[0])
+        return
+    for delivery in _expired(work):
+        _settle_one(delivery)
+    _settle_together([delivery for delivery in work if delivery.outcome is None])
+
+
+def _settle_one(delivery: Delivery) -> None:
+    try:
+        is_new = _over_a_break(partial(_handle, delivery))
+    except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
+        if _is_nobodys_fault(error):
+            raise
+        failures.settle(delivery.message, handler_of(delivery), error)
+        delivery.outcome = "failed"
+    else:
+        delivery.outcome = "handled" if is_new else "duplicate"
+
+
+def _settle_together(work: Sequence[Delivery]) -> None:
+    if len(work) < 2:
+        for delivery in work:
+            _settle_one(delivery)
+    elif not _succeeds(work):
+        middle = len(work) // 2
+        _settle_together(work[:middle])
+        _settle_together(work[middle:])
+
+
+def _succeeds(work: Sequence[Delivery]) -> bool:
+    """Handle them in one transaction; return False if the handler fails, on whichever of them it was."""
+    try:
+        new = _over_a_break(partial(_handle_together, work))
+    except BaseException as error:  # the one whose fault it is will raise it once more, alone
+        if _is_nobodys_fault(error):
+            raise
+        return False
+    for delivery in work:
+        delivery.outcome = "handled" if id(delivery.message) in new else "duplicate"
+    return True
+
+
+def bury_hanging(delivery: Delivery, error: BaseException) -> None:
+    """Store the failed attempt of a handler that does not end: its message is to be retried, or dead."""
+    failures.bury_hanging(delivery.message, handler_of(delivery), error)
+    delivery.outcome = "failed"
+
+
+def _over_a_break(handle: Callable[[], T]) -> T:
+    """Handle, and once more at once if the database connection broke meanwhile, or had while nothing was to do.
+
+    That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
+    blame.
+    """
+    before = open_connections()
+    try:
+        return handle()
+    except (OperationalError, InterfaceError):
+        if open_connections() == before:
+            raise
+        return handle()
+
+
+def _is_nobodys_fault(error: BaseException) -> bool:
+    return isinstance(error, KeyboardInterrupt) or lost_connection(error)
+
+
+def _handle(delivery: Delivery) -> bool:
+    def handle(message: ReceivedMessage) -> None:
+        inbox.check_expiry(message)
+        with tracing.handling(message):
+            handler_of(delivery).call([message])
+        _end_replay(message)
+
+    if inbox.handle_once(delivery.message, delivery.message.group, handle):
+        return True
+    _end_replay(delivery.message)
+    return False
+
+
+def _handle_together(work: Sequence[Delivery]) -> set[int]:
+    """Call the handler with those that are new; return the ids of their objects."""
+    messages = [delivery.message for delivery in work]
+    using = router.db_for_write(InboxMessage)
+    with transaction.atomic(using=using):
+        new = InboxMessage.objects.claim_many(messages, messages[0].group)
+        if new:
+            with tracing.handling_together(new):
+                handler_of(work[0]).call(new)
+            inbox.expect_sound_transaction(using)
+        for message in messages:
+            _end_replay(message)
+    return set(map(id, new))
+
+
+def _expired(work: Sequence[Delivery]) -> list[Delivery]:
+    """Return those to be refused one by one: what a batch was told is handled must not contain them."""
+    limited = [(delivery, until) for delivery in work if (until := inbox.expires_at(delivery.message))]
+    if not limited:
+        return []
+    now = database_now(router.db_for_write(InboxMessage))
+    return [delivery for delivery, until in limited if until <= now]
+
+
+def _end_replay(message: ReceivedMessage) -> None:
+    number = message.record.header(wire.LETTER)
+    if not number or not message.record.header(wire.GROUP):
+        return
+    if number.isdigit() and len(number) <= LONGEST_LETTER_ID:
+        burial.resolve_replay_of(message, int(number))

@@ -1,0 +1,110 @@
+"""What a Kafka member does while whoever polls is busy, with a driver that does what the test says."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from django_dlq.brokers.kafka_subscription import KafkaSubscription
+from django_dlq.exceptions import BrokerUnavailable
+
+pytestmark = pytest.mark.once
+
+MINE = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
+
+
+class Arrival:
+    """A message, as the driver gives it."""
+
+    def __init__(self, partition: int, body: bytes) -> None:
+        self._partition, self._body = partition, body
+
+    def __getattr__(self, name: str) -> Any:
+        known = {"topic": "orders", "partition": self._partition, "value": self._body, "offset": 7, "timestamp": (0, 0)}
+        return lambda: known.get(name)
+
+
+class Driver:
+    """A consumer of two partitions."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[Any] = []
+        self.calls: list[str] = []
+
+    def assignment(self) -> list[TopicPartition]:
+        return MINE
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.calls.append(f"pause {len(partitions)}")
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.calls.append(f"resume {len(partitions)}")
+
+    def poll(self, timeout: float) -> Any:
+        self.calls.append("poll")
+        arrival = self.arrivals.pop(0) if self.arrivals else None
+        if isinstance(arrival, Exception):
+            raise arrival
+        return arrival
+
+    def consume(self, limit: int, timeout: float) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
+@pytest.fixture
+def member(driver: Driver) -> KafkaSubscription:
+    member = KafkaSubscription(["orders"], {})
+    member._member.driver = driver
+    return member
+
+
+def test_it_polls_with_all_partitions_paused_and_the_next_poll_resumes_them(
+    member: KafkaSubscription, driver: Driver
+) -> None:
+    member.keep_alive()
+    member.keep_alive()
+    member.poll(10, 0)
+    member.poll(10, 0)
+    assert driver.calls == ["pause 2", "poll", "pause 2", "poll", "resume 2", "poll", "poll"]
+
+
+def test_what_comes_all_the_same_is_given_by_the_next_polls(member: KafkaSubscription, driver: Driver) -> None:
+    driver.arrivals = [Arrival(0, b"1"), Arrival(1, b"2"), Arrival(0, b"3")]
+    for _ in range(3):
+        member.keep_alive()
+    assert [record.body for record in member.poll(2, 0)] == [b"1", b"2"]
+    assert [record.body for record in member.poll(2, 0)] == [b"3"]
+
+
+def test_what_came_of_a_partition_that_is_revoked_is_dropped(member: KafkaSubscription, driver: Driver) -> None:
+    driver.arrivals = [Arrival(0, b"1"), Arrival(1, b"2")]
+    member.keep_alive()
+    member.keep_alive()
+    member._forget(driver, MINE[:1])
+    assert driver.calls[-1] == "resume 1"  # or it would come back paused
+    assert set(member.revoked()) == {("orders", 0)}
+    assert member.revoked() == []
+    assert [record.body for record in member.poll(2, 0)] == [b"2"]
+
+
+def test_one_that_has_not_joined_yet_has_nothing_to_keep() -> None:
+    KafkaSubscription(["orders"], {}).keep_alive()
+
+
+def test_a_driver_that_is_broken_is_left_to_the_next_poll(member: KafkaSubscription, driver: Driver) -> None:
+    driver.arrivals = [KafkaException(KafkaError(KafkaError._FATAL))]
+    with pytest.raises(BrokerUnavailable):
+        member.keep_alive()
+    member.keep_alive()
+    assert driver.calls == ["pause 2", "poll"]
+
+
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(None, 1.0), (300_000, 1.0), ("2000", 0.5)])
+def test_it_is_due_after_a_second_or_a_quarter_of_what_the_group_allows(milliseconds: Any, seconds: float) -> None:
+    settings = {} if milliseconds is None else {"max.poll.interval.ms": milliseconds}
+    assert KafkaSubscription(["orders"], settings).longest_silence == seconds

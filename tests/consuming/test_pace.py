@@ -1,0 +1,71 @@
+import pytest
+
+from django_dlq.consuming import pace
+from django_dlq.consuming.hand import Delivery
+from django_dlq.consuming.pace import Pace
+from django_dlq.message import ReceivedMessage, Record
+from django_dlq.registry import Handler
+
+pytestmark = pytest.mark.once
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def of(function=print, **options):
+    return Handler(function=function, topics=("orders",), group="g", **options)
+
+
+def work(handler, count=1):
+    record = Record("orders", partition=0, offset=0)
+    return [Delivery(record, ReceivedMessage.of(record, "g"), handler) for _ in range(count)]
+
+
+def test_no_more_calls_of_a_handler_run_at_once_than_it_bears():
+    handler = of(concurrency=2)
+    of_one = Pace([handler])
+    assert of_one.allowance(handler) == 1
+    of_one.started(work(handler))
+    assert of_one.allowance(handler) == 1
+    of_one.started(work(handler))
+    assert of_one.allowance(handler) == 0
+    of_one.ended(work(handler))
+    assert of_one.allowance(handler) == 1
+
+
+def test_a_batch_handler_is_given_its_batch():
+    assert Pace([]).allowance(of(batch_size=500)) == 500
+
+
+def test_a_rate_lets_so_many_messages_begin(clock):
+    handler, other = of(concurrency=9, messages_per_second=10), of(len)
+    both = Pace([handler, other])
+    assert both.wait() == 0
+    assert both.allowance(handler) == 1
+    both.started(work(handler))
+    assert (both.allowance(handler), both.allowance(other)) == (0, 1)
+    assert both.wait() == pytest.approx(0.1)
+    clock.now = 0.5
+    assert both.allowance(handler) == 5
+
+
+def test_a_batch_takes_a_token_for_each_message(clock):
+    handler = of(batch_size=500, concurrency=2, messages_per_second=10)
+    limited = Pace([handler])
+    limited.allowance(handler)
+    clock.now = 0.8
+    assert limited.allowance(handler) == 9
+    limited.started(work(handler, 9))
+    assert limited.allowance(handler) == 0
