@@ -273,7 +273,7 @@ class Migration(migrations.Migration):
                         fields=["-priority", "id"], name="dlq_outbox_urgent", where=models.Q(("priority__gt", 0))
                     ),
                     django_dlq.models.indexes.PartialIndex(
-                        fields=["due_at"], name="dlq_outbox_delayed", where=models.Q(("due_at__isnull", False))
+                        fields=["due_at", "id"], name="dlq_outbox_delayed", where=models.Q(("due_at__isnull", False))
                     ),
                 ],
             },

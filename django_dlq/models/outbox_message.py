@@ -151,7 +151,7 @@ class OutboxMessage(StoredMessage):
         # The relay reads along the primary key; what is urgent or delayed is rare, and has small indexes of its own.
         indexes = [
             PartialIndex(fields=["-priority", "id"], where=Q(priority__gt=0), name="dlq_outbox_urgent"),
-            PartialIndex(fields=["due_at"], where=Q(due_at__isnull=False), name="dlq_outbox_delayed"),
+            PartialIndex(fields=["due_at", "id"], where=Q(due_at__isnull=False), name="dlq_outbox_delayed"),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-HISTORY = """
+OUTBOX = "django_dlq_outboxmessage"
+TOPIC = "orders"
+FILL_HISTORY = """
     INSERT INTO django_dlq_publishedmessage (
         outbox_id, message_id, message_key, topic, tag, headers, body, broker, priority, "group",
         created_at, published_at
@@ -12,23 +14,45 @@ HISTORY = """
     SELECT n, n::text, n::text, 't', '', '[]', repeat('x', 250)::bytea, 'default', 0, '', now(), now()
     FROM generate_series(%s, %s) AS n
     """
-OUTBOX = """
-    INSERT INTO django_dlq_outboxmessage (
+FILL_OUTBOX = """
+    INSERT INTO {table} (
         message_id, message_key, topic, key, tag, headers, body, broker, lane, priority, "group", due_at, created_at
     )
-    SELECT n::text, n::text, 'orders', (n %% 1000)::text, '', '[]', repeat('x', 250)::bytea, 'default',
-        (%s::int[])[n %% %s + 1], CASE WHEN n %% 1000 = 0 THEN 5 ELSE 0 END, '', now() + %s::interval, now()
+    SELECT n::text, n::text, %s, (n %% 1000)::text, '', '[]', repeat('x', 250)::bytea, 'default',
+        (%s::int[])[n %% %s + 1], CASE WHEN n %% 10000 = 0 THEN 5 ELSE 0 END, '', now() + %s::interval, now()
+    FROM generate_series(1, %s) AS n
+    """
+FILL_LETTERS = """
+    INSERT INTO django_dlq_deadletter (
+        message_id, message_key, topic, key, tag, headers, body, broker, state, source, "group", handler,
+        error_class, error_message, traceback, fingerprint, release, attempts, replays, holds_key
+    )
+    SELECT n::text, n::text, %s, n::text, '', '[]', repeat('x', 250)::bytea, 'default', 'dead', 'relay', '', '',
+        'E', '', repeat('t', 1000), '', '', 1, 0, n <= %s
     FROM generate_series(1, %s) AS n
     """
 
 
 def fill_history(first: int, last: int) -> None:
     """Write messages that were sent just now, under these ids."""
-    with connection.cursor() as cursor:
-        cursor.execute(HISTORY, [first, last])
+    _execute(FILL_HISTORY, first, last)
 
 
-def fill_outbox(rows: int, *, lanes: Sequence[int] = range(64), delay: str | None = None) -> None:
-    """Write so many messages of a thousand keys, in these lanes in turn, one in a thousand urgent."""
+def fill_outbox(rows: int, *, lanes: Sequence[int] = range(64), delay: str | None = None, table: str = OUTBOX) -> None:
+    """Write so many messages of a thousand keys, in these lanes in turn, one in ten thousand urgent."""
+    _execute(FILL_OUTBOX.format(table=table), TOPIC, list(lanes), len(lanes), delay, rows)
+
+
+def fill_letters(rows: int, *, holding: int) -> None:
+    """Write so many dead letters of different keys, of which the first ones hold them."""
+    _execute(FILL_LETTERS, TOPIC, holding, rows)
+
+
+def empty(table: str) -> None:
+    """Make a table as small as a new one."""
+    _execute(f"TRUNCATE {table} CASCADE")
+
+
+def _execute(sql: str, *parameters: object) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(OUTBOX, [list(lanes), len(lanes), delay, rows])
+        cursor.execute(sql, parameters)

@@ -1,6 +1,5 @@
 """What is read along the indexes is what Django's own cursor would have read, and sooner."""
 
-from collections.abc import Iterator
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -9,17 +8,14 @@ from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import outbox
-from django_dlq.models import OutboxMessage, outbox_reading
+from django_dlq.models import outbox_reading
 from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.outgoing import Outgoing
 from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
-from tests.postgresql.test_completion_plan import FILL, nodes
 
 pytestmark = pytest.mark.django_db
 
 EVERY_BYTE = bytes(range(256))
-ROWS = 30_000
-PAGE = 1000
 
 
 def page() -> list[Outgoing]:
@@ -90,46 +86,3 @@ def test_without_time_zones_or_psycopg_3_it_is_left_to_django() -> None:
     assert not can_read(double)
     double.vendor, double.connection = "sqlite", connection.connection
     assert not can_read(double)
-
-
-@pytest.fixture(params=["never analysed", "analysed", "known for delays only"])
-def backlog(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fill the outbox behind a planner that knows nothing of it, all, or only what was delayed."""
-    with connection.cursor() as cursor:
-        if request.param == "known for delays only":
-            cursor.execute(FILL, [500])
-            cursor.execute("UPDATE django_dlq_outboxmessage SET due_at = now() + interval '1 day'")
-            cursor.execute("ANALYZE django_dlq_outboxmessage")
-        cursor.execute(FILL, [ROWS])
-        if request.param == "analysed":
-            cursor.execute("ANALYZE django_dlq_outboxmessage")
-        yield
-
-
-@pytest.mark.django_db(transaction=True)  # which empties the tables, else other tests meet the dead rows
-def test_a_page_is_read_along_the_primary_key_and_nothing_is_sorted(backlog: None) -> None:
-    reading = Reading(Scope(), PAGE, using="default")
-    plans: list[dict[str, Any]] = []
-
-    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "DECLARE" not in sql:
-            return execute(sql, params, many, context)
-        planning, _, query = sql.partition("; FETCH ALL")[0].partition("DECLARE dlq BINARY CURSOR FOR")
-        execute(f"{planning} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", params, many, context)
-        cursor = context["cursor"]
-        while cursor.description is None:
-            cursor.nextset()
-        plans.append(cursor.fetchone()[0][0]["Plan"])
-        return execute(sql, params, many, context)
-
-    # Behind the dead entries that other tests have left in the index.
-    first = OutboxMessage.objects.filter(due_at=None).order_by("id").values_list("id", flat=True)[0]
-    with connection.execute_wrapper(explain):
-        assert len(reading.page(first - 1).rows) == PAGE
-
-    (plan,) = plans
-    parts = nodes(plan)
-    assert not [node for node in parts if node["Node Type"] in ("Seq Scan", "Sort")]
-    (along,) = (node for node in parts if node.get("Index Name") == "django_dlq_outboxmessage_pkey")
-    assert along["Actual Rows"] == PAGE
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < PAGE / 2

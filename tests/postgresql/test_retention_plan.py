@@ -12,8 +12,9 @@ from django_dlq.debezium import slot_name
 from django_dlq.models import InboxMessage, OutboxMessage, PublishedMessage
 from django_dlq.retention import ROWS_PER_STEP
 from tests.letters import consumer_letter
-from tests.postgresql.filling import fill_history, fill_outbox
-from tests.postgresql.plans import Plan, analyse, forget_statistics, plans_of
+from tests.postgresql.filling import empty, fill_history, fill_outbox
+from tests.postgresql.plans import Plan, plans_of
+from tests.postgresql.statistics import analyse, forget
 
 ROWS = 30_000
 analysed = pytest.mark.parametrize("analysed_at", [None, 0, 10, ROWS])
@@ -22,7 +23,8 @@ analysed = pytest.mark.parametrize("analysed_at", [None, 0, 10, ROWS])
 @pytest.mark.django_db
 @analysed
 def test_a_look_at_a_history_where_nothing_is_outdated_reads_one_page(analysed_at: int | None) -> None:
-    forget_statistics(PublishedMessage)
+    empty(PublishedMessage._meta.db_table)
+    forget(PublishedMessage)
     if analysed_at is not None:
         fill_history(1, analysed_at)
         analyse(PublishedMessage)
@@ -43,7 +45,8 @@ def test_a_look_at_an_outbox_where_nothing_is_outdated_reads_one_page(
     confirmed = {slot_name(connection.settings_dict["NAME"], "default"): 0}
     monkeypatch.setattr(outbox_pruning, "slots_in_order", lambda using: confirmed)
     settings.DLQ_OUTBOX_RETENTION = timedelta(days=7)
-    forget_statistics(OutboxMessage)
+    empty(OutboxMessage._meta.db_table)
+    forget(OutboxMessage)
     if analysed_at is not None:
         fill_outbox(analysed_at)
         analyse(OutboxMessage)
