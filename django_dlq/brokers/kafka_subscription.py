@@ -56,6 +56,8 @@ class KafkaSubscription(Subscription):
         self._member = Client()
         # By topic and partition: the first offset that came since the partition was assigned to this member.
         self._since: dict[tuple[str, int], int] = {}
+        # By topic and partition: what is to be committed once the rebalance that it met is over.
+        self._owed: dict[Place, int] = {}
         self._complaints: set[str] = set()
         self._trouble: str | None = None
         self._revoked: set[Place] = set()
@@ -69,6 +71,7 @@ class KafkaSubscription(Subscription):
         """Return some records; see Subscription.poll. A topic that does not exist (yet) is waited for."""
         self._trouble = None
         driver = self._joined()
+        self._pay()
         try:
             messages = self._messages(driver, limit, timeout)
         except KafkaException as error:  # a fatal one; the driver raises these whenever it is called
@@ -106,21 +109,27 @@ class KafkaSubscription(Subscription):
     def commit(self, records: Iterable[Record]) -> None:
         """Say that these records are done; see Subscription.commit.
 
-        Not promised: that a commit counts which meets a rebalance; it is ignored as if the partitions were lost.
+        What meets a rebalance is committed again before a later poll, for the partitions that are still this member's.
+        Not promised: that it is committed when this returns, if the rebalance takes long.
         """
-        offsets = self._ends(records)
-        if not offsets:
+        self._owed |= self._ends(records)
+        self._pay(patience=_REBALANCE_SECONDS)
+
+    def _pay(self, patience: float = 0.0) -> None:
+        """Commit what is owed; while the group's leader hands out the partitions, try for so many seconds."""
+        if not self._owed:
             return
+        offsets = [TopicPartition(*place, offset) for place, offset in self._owed.items()]
         started = time.monotonic()
         error = self._commit(offsets)
-        # The answer while the group's leader hands out the partitions, which takes a moment.
         while error is not None and error.code() == KafkaError.REBALANCE_IN_PROGRESS:
-            if time.monotonic() - started > _REBALANCE_SECONDS:
+            if time.monotonic() - started > patience:
                 return
             time.sleep(0.05)
             error = self._commit(offsets)
         if error is not None and error.code() not in _LOST:
             raise BrokerUnavailable(error.str())
+        self._owed.clear()
 
     def close(self) -> None:
         """Leave the group at once; see Subscription.close."""
@@ -137,6 +146,7 @@ class KafkaSubscription(Subscription):
             self._member.is_broken = False
             self._revoked.update(self._since)
             self._since.clear()
+            self._owed.clear()
             self._early.clear()
             self._is_paused = False
             driver = Consumer({**self._settings, "error_cb": self._hear}, logger=logger)
@@ -193,16 +203,17 @@ class KafkaSubscription(Subscription):
         self._early = [message for message in self._early if (message.topic(), message.partition()) not in lost]
         for place in lost:
             self._since.pop(place, None)
+            self._owed.pop(place, None)
 
-    def _ends(self, records: Iterable[Record]) -> list[TopicPartition]:
+    def _ends(self, records: Iterable[Record]) -> dict[Place, int]:
         """Return the offsets to commit; none for partitions that were, even for a while, another member's."""
-        ends: dict[tuple[str, int], int] = {}
+        ends: dict[Place, int] = {}
         for record in records:
             place, offset = record.place, record.offset or 0
             since = self._since.get(place)
             if since is not None and since <= offset >= ends.get(place, 0):
                 ends[place] = offset
-        return [TopicPartition(topic, partition, offset + 1) for (topic, partition), offset in ends.items()]
+        return {place: offset + 1 for place, offset in ends.items()}
 
     def _commit(self, offsets: list[TopicPartition]) -> KafkaError | None:
         """Commit and return the error, if any; give the member up if that takes too long."""
