@@ -127,6 +127,8 @@ class KafkaSubscription(Subscription):
                 return
             time.sleep(0.05)
             error = self._commit(offsets)
+        if error is not None and error.code() == KafkaError.ILLEGAL_GENERATION:
+            return  # a rebalance is at work, which may leave the partitions here: a later poll tells
         if error is not None and error.code() not in _LOST:
             raise BrokerUnavailable(error.str())
         self._owed.clear()
