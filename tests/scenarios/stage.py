@@ -125,6 +125,8 @@ class Stage:
         for actor in self.actors:
             actor.kill()
         self._consumer.close()
+        # What a process that was killed had just asked for is still carried out, and would meet the next test.
+        assert wait_for(nobody_is_at_work, seconds=SECONDS)
 
     def start(self, *command: str, **variables: str) -> Actor:
         """Start a module with these arguments, and these variables in its environment."""
@@ -245,3 +247,15 @@ def once_each(messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         first.setdefault(dict(message.headers() or [])["id"], message)
     return list(first.values())
+
+
+def nobody_is_at_work() -> bool:
+    """Tell whether no other session is in the middle of something in this database; only PostgreSQL is asked."""
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle')"
+        )
+        return bool(cursor.fetchone()[0])
