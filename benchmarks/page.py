@@ -37,10 +37,7 @@ SECTIONS = {
 
 What a message adds to the transaction that writes it.""",
     "distinct-keys": """\
-## A key for each message
-
-Each side sends 200,000 messages after those that warm it up: in fewer, the beginning and the end of the relay's
-pipeline would be much of what is measured.""",
+## A key for each message""",
     "hot-key": """\
 ## One key for all
 

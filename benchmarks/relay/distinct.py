@@ -8,9 +8,6 @@ from benchmarks.measure import Comparison, Result, in_turns
 from benchmarks.processes import BARE, OURS, RAW, Side
 from benchmarks.relay import drain, fill, statements
 
-MESSAGES = 200_000
-"""So many that the first batches, and the last ones, during which nothing overlaps, are a small part of them."""
-
 
 def distinct(rounds: int) -> Result:
     """Let the relay with history, the relay without, and the loop by hand take turns."""
@@ -26,7 +23,7 @@ def hot_key(rounds: int) -> Result:
 
 def _measure(cluster: Cluster, rounds: int, key: fill.Key, goal: str) -> list[Comparison]:
     def rate(side: Side) -> float:
-        return drain.emptied(side, cluster, key=key, messages=MESSAGES).rate
+        return drain.emptied(side, cluster, key=key).rate
 
     kept, deleted, by_hand = in_turns(rounds, [partial(rate, side) for side in (OURS, BARE, RAW)])
     keys = "one hot key" if key is fill.hot else "distinct keys"
