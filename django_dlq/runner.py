@@ -225,7 +225,7 @@ def collecting_rarely() -> Iterator[None]:
     """Let Python look for circles of garbage less often, and no more among what was there before.
 
     A batch is tens of thousands of objects without a circle, and each look goes over all of them, or over the whole
-    project: that took more than a third of the relay's time.
+    project: that was much of what a message cost the relay.
     """
     before = gc.get_threshold()
     gc.collect()

@@ -22,15 +22,6 @@ FILL_OUTBOX = """
         (%s::int[])[n %% %s + 1], CASE WHEN n %% 10000 = 0 THEN 5 ELSE 0 END, '', now() + %s::interval, now()
     FROM generate_series(1, %s) AS n
     """
-FILL_LETTERS = """
-    INSERT INTO django_dlq_deadletter (
-        message_id, message_key, topic, key, tag, headers, body, broker, state, source, "group", handler,
-        error_class, error_message, traceback, fingerprint, release, attempts, replays, holds_key
-    )
-    SELECT n::text, n::text, %s, n::text, '', '[]', repeat('x', 250)::bytea, 'default', 'dead', 'relay', '', '',
-        'E', '', repeat('t', 1000), '', '', 1, 0, n <= %s
-    FROM generate_series(1, %s) AS n
-    """
 
 
 def fill_history(first: int, last: int) -> None:
@@ -41,11 +32,6 @@ def fill_history(first: int, last: int) -> None:
 def fill_outbox(rows: int, *, lanes: Sequence[int] = range(64), delay: str | None = None, table: str = OUTBOX) -> None:
     """Write so many messages of a thousand keys, in these lanes in turn, one in ten thousand urgent."""
     _execute(FILL_OUTBOX.format(table=table), TOPIC, list(lanes), len(lanes), delay, rows)
-
-
-def fill_letters(rows: int, *, holding: int) -> None:
-    """Write so many dead letters of different keys, of which the first ones hold them."""
-    _execute(FILL_LETTERS, TOPIC, holding, rows)
 
 
 def empty(table: str) -> None:
