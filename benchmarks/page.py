@@ -37,7 +37,9 @@ SECTIONS = {
 
 What a message adds to the transaction that writes it.""",
     "distinct-keys": """\
-## A key for each message""",
+## A key for each message
+
+200,000 messages, so that the first and the last batches, which overlap with nothing, are a small part of the time.""",
     "hot-key": """\
 ## One key for all
 
