@@ -7,6 +7,7 @@ the two is committed may the message's offset pass, and only up to the first tha
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from django.db import DatabaseError
 
@@ -19,6 +20,7 @@ from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
+from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
@@ -40,7 +42,7 @@ class Consumer:
     """One member of a consumer group.
 
     With `inline`, everything happens in the thread of `run_once`, on its database connections, and nobody waits for a
-    rate limit: for tests.
+    rate limit or is stopped because too much fails: for tests.
     """
 
     def __init__(self, group: str, *, inline: bool = False) -> None:
@@ -51,7 +53,9 @@ class Consumer:
         self.threads = 1 if inline else max(handler.concurrency for handler in self._handlers)
         self._inline = inline
         self._member: Membership | None = None
-        self._crew: Crew = Alone(settle_work)
+        self._guard = StormGuard(group, is_off=inline)
+        self._settle = partial(settle_work, guard=self._guard)
+        self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
         self._pace = Pace(() if inline else self._handlers)
@@ -61,6 +65,11 @@ class Consumer:
     def is_busy(self) -> bool:
         """Whether something is in hand, so that it is not idle even if nothing was settled just now."""
         return len(self._hand) > 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether so many messages have failed that the group takes none until somebody resumes it."""
+        return self._guard.is_stopped
 
     @property
     def grace(self) -> float:
@@ -75,11 +84,17 @@ class Consumer:
         """
         if self._member is None:
             self._member = self._join()
+        self._guard.look()
+        if self._guard.is_stopped and not self._crew.is_busy:
+            self._hand.revoke(self._member.revoked())
+            self._guard.wait(timeout)
+            return 0
         settled = self._take(self._member, timeout) if not self._hand else 0
         try:
             settled += self._work(self._member)
         finally:
             self._commit(self._member)
+        self._guard.look()
         return settled
 
     def close(self) -> None:
@@ -93,12 +108,12 @@ class Consumer:
         self._member.close()
         if self._watch is not None:
             self._watch.close()
-        self._member, self._crew, self._watch = None, Alone(settle_work), None
+        self._member, self._crew, self._watch = None, Alone(self._settle), None
         self._hand.clear()
 
     def _join(self) -> Membership:
         if self.threads > 1:
-            self._crew = Threads(settle_work, self.threads)
+            self._crew = Threads(self._settle, self.threads)
         if not self._inline and any(handler.timeout for handler in self._handlers):
             self._watch = Watch(self._report, grace=self.grace)
         return Membership(brokers[self.broker].subscribe(self.topics, self.group))
@@ -117,6 +132,8 @@ class Consumer:
 
     def _room(self) -> int:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
+        if self._guard.is_stopped:
+            return 0
         at_once = max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
         free = at_once * self.threads - len(self._hand)
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
@@ -131,7 +148,7 @@ class Consumer:
             if self._crew.is_busy:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
                 settled += self._take_back(patience)
-            elif self._hand:
+            elif self._hand and not self._guard.is_stopped:
                 settled += self._rest(member, min(left, self._pace.wait()))
             else:
                 break
@@ -140,7 +157,10 @@ class Consumer:
         return settled
 
     def _start_what_may(self) -> None:
-        while self._crew.has_room and (work := self._hand.next(self._pace.allowance)):
+        while self._crew.has_room and not self._guard.is_stopped:
+            work = self._hand.next(self._pace.allowance)
+            if not work:
+                break
             self._pace.started(work)
             self._crew.give(work)
 
@@ -209,7 +229,7 @@ def settle(group: str, record: Record) -> None:
     """Handle a record, skip it, or store a letter. Raises only if the database cannot be reached."""
     delivery = delivery_of(record, group)
     if delivery.outcome is None:
-        settle_work([delivery])
+        settle_work([delivery], StormGuard(group, is_off=True))
     _tell(delivery)
 
 

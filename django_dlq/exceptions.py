@@ -22,6 +22,7 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── GroupIsStopped               too many of its messages failed in this release
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
@@ -182,6 +183,12 @@ class TimeLimitExceeded(DlqError):
     """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
 
     code = "time_limit_exceeded"
+
+
+class GroupIsStopped(DlqError):
+    """A consumer group takes nothing in this release, since too many of its messages failed, until a person acts."""
+
+    code = "group_is_stopped"
 
 
 class DeskError(DlqError):

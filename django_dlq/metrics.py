@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from django.db.models import Avg, Count, F, Max, Min, Q
 
-from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot
+from django_dlq.conf import conf
+from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot, Stopped
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -23,6 +24,7 @@ from django_dlq.models import (
     RelayLane,
     RelayProcess,
     State,
+    StoppedGroup,
     database_now,
     in_future,
 )
@@ -37,7 +39,7 @@ MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
 
 MOST_NAMED: Final = 1_000
-"""Pauses and outages that are named."""
+"""Pauses, outages and stopped groups that are named."""
 
 
 def snapshot() -> Snapshot:
@@ -49,6 +51,7 @@ def snapshot() -> Snapshot:
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
+        stopped=stopped(),
         letters=letters(),
     )
 
@@ -133,6 +136,26 @@ def pauses() -> tuple[Paused, ...]:
             since=row.at,
             reason=row.reason,
             actor=row.actor_name,
+        )
+        for row in rows
+    )
+
+
+def stopped() -> tuple[Stopped, ...]:
+    """Tell which groups take nothing, the longest first; those of other releases may have no process any more."""
+    rows = StoppedGroup.objects.filter(stop_key__isnull=False).order_by("stopped_at", "pk")[:MOST_NAMED]
+    return tuple(
+        Stopped(
+            group=row.group,
+            release=row.release,
+            is_own_release=row.release == conf.DLQ_RELEASE,
+            since=row.stopped_at,
+            handler=row.handler,
+            failed=row.failed,
+            out_of=row.out_of,
+            error_class=row.error_class,
+            error_message=row.error_message,
+            fingerprint=row.fingerprint,
         )
         for row in rows
     )

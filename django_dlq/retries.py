@@ -1,7 +1,7 @@
 """Try again what failed, when it is due."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 
@@ -9,6 +9,7 @@ from django.db import connections, router, transaction
 
 from django_dlq import burial, failures, inbox, signals, tracing
 from django_dlq.conf import conf
+from django_dlq.consuming.stops import Stops
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -24,13 +25,16 @@ SECONDS_PER_ROUND = 1.0
 class Retries:
     """Run the attempts that are due, of one group or of all.
 
-    Several may run side by side: a letter that one has in hand, others pass over.
+    Several may run side by side: a letter that one has in hand, others pass over. The attempts of a group that is
+    stopped in this release are left for later.
     """
 
     def __init__(self, group: str | None = None) -> None:
         if group is not None:
             handlers.expect(group)
         self.group = group
+        self._stops = Stops()
+        self._stopped: Collection[str] = ()
 
     @property
     def grace(self) -> float:
@@ -39,7 +43,9 @@ class Retries:
 
     def run_once(self) -> int:
         """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
-        made, began = 0, time.monotonic()
+        made, began, self._stopped = 0, time.monotonic(), self._stops.look().keys()
+        if self.group in self._stopped:
+            return 0
         while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND and self._attempt_next():
             made += 1
         return made
@@ -51,7 +57,7 @@ class Retries:
         letter: DeadLetter | None = None
         try:
             with transaction.atomic(using=_database()):
-                letter = _lock_next(self.group)
+                letter = _lock_next(self.group, self._stopped)
                 if letter is None:
                     return False
                 tell = _handle(letter)
@@ -64,10 +70,12 @@ class Retries:
         return True
 
 
-def _lock_next(group: str | None) -> DeadLetter | None:
+def _lock_next(group: str | None, stopped: Collection[str]) -> DeadLetter | None:
     """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it too."""
     can_skip = connections[_database()].features.has_select_for_update_skip_locked
     due = DeadLetter.objects.due() if group is None else DeadLetter.objects.due().of_group(group)
+    if group is None and stopped:
+        due = due.exclude(group__in=stopped)
     return due.select_for_update(skip_locked=can_skip).first()
 
 

@@ -4,6 +4,7 @@ from django_dlq.admin.dead_letters import DeadLetterAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
 from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
+from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -13,4 +14,5 @@ __all__ = [
     "PublishedMessageAdmin",
     "RelayLaneAdmin",
     "RelayProcessAdmin",
+    "StoppedGroupAdmin",
 ]

@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, router, transaction
 from django_dlq import burial, failures, inbox, tracing
 from django_dlq import message as wire
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
+from django_dlq.consuming.storm import StormGuard
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, database_now
@@ -37,42 +38,49 @@ def delivery_of(record: Record, group: str) -> Delivery:
     return Delivery(record, message, handler, outcome)
 
 
-def settle(work: Sequence[Delivery]) -> None:
+def settle(work: Sequence[Delivery], guard: StormGuard) -> None:
     """Give each of these an outcome: deliveries of one handler, no more than it takes at once.
 
-    Raises only if the database cannot be reached. What has no outcome then has not been handled, and pays no attempt.
+    Raises only if the database cannot be reached. What has no outcome then has not been handled, and pays no attempt;
+    neither does the rest of a batch in which so many have failed that the group must stop.
     """
     if len(work) == 1:
-        _settle_one(work[0])
+        _settle_one(work[0], guard)
         return
     for delivery in _expired(work):
-        _settle_one(delivery)
-    _settle_together([delivery for delivery in work if delivery.outcome is None])
+        _settle_one(delivery, guard)
+    _settle_together([delivery for delivery in work if delivery.outcome is None], guard)
 
 
-def _settle_one(delivery: Delivery) -> None:
+def _settle_one(delivery: Delivery, guard: StormGuard) -> None:
+    message, handler = delivery.message, handler_of(delivery)
     try:
         is_new = _over_a_break(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
-        failures.settle(delivery.message, handler_of(delivery), error)
+        failure = failures.settle(message, handler, error)
         delivery.outcome = "failed"
+        guard.failed(message, handler, error, failure)
     else:
         delivery.outcome = "handled" if is_new else "duplicate"
+        if is_new:
+            guard.succeeded(handler)
 
 
-def _settle_together(work: Sequence[Delivery]) -> None:
+def _settle_together(work: Sequence[Delivery], guard: StormGuard) -> None:
+    if guard.is_stopped:
+        return
     if len(work) < 2:
         for delivery in work:
-            _settle_one(delivery)
-    elif not _succeeds(work):
+            _settle_one(delivery, guard)
+    elif not _succeeds(work, guard):
         middle = len(work) // 2
-        _settle_together(work[:middle])
-        _settle_together(work[middle:])
+        _settle_together(work[:middle], guard)
+        _settle_together(work[middle:], guard)
 
 
-def _succeeds(work: Sequence[Delivery]) -> bool:
+def _succeeds(work: Sequence[Delivery], guard: StormGuard) -> bool:
     """Handle them in one transaction; return False if the handler fails, on whichever of them it was."""
     try:
         new = _over_a_break(partial(_handle_together, work))
@@ -82,6 +90,8 @@ def _succeeds(work: Sequence[Delivery]) -> bool:
         return False
     for delivery in work:
         delivery.outcome = "handled" if id(delivery.message) in new else "duplicate"
+    if new:
+        guard.succeeded(handler_of(work[0]), len(new))
     return True
 
 

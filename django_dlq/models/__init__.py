@@ -10,6 +10,7 @@ from django_dlq.models.pause import Pause, Pauses, Scope
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
+from django_dlq.models.stopped_group import StoppedGroup
 from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.waiting import behind, count_waiting
 
@@ -32,6 +33,7 @@ __all__ = [
     "Scope",
     "Source",
     "State",
+    "StoppedGroup",
     "StoredMessage",
     "behind",
     "count_waiting",

@@ -37,6 +37,9 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
+    "DLQ_STORM_IN_ROW": ("E113", [0, -1, "50", True, 1.5]),
+    "DLQ_STORM_SHARE": ("E114", [0, -0.1, 1.1, "0.5", True]),
+    "DLQ_STORM_WINDOW": ("E115", [99, None, "200", True]),
 }
 
 
@@ -63,6 +66,8 @@ def test_every_setting_is_checked():
         {"DLQ_PUBLISHED_RETENTION": None, "DLQ_INBOX_RETENTION": None, "DLQ_CLOSED_RETENTION": None},
         {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_INBOX_RETENTION": timedelta(2)},
         {"DLQ_MASKED_FIELDS": ()},
+        {"DLQ_STORM_IN_ROW": None, "DLQ_STORM_SHARE": 1, "DLQ_STORM_WINDOW": 100},
+        {"DLQ_STORM_IN_ROW": 1, "DLQ_STORM_SHARE": None},
         {"DLQ_PRUNE": False, "DLQ_PRUNE_WINDOW": (time(22), time(5)), "DLQ_PRUNE_PAUSE": SECOND},
         {"DLQ_HOLD_TOPICS": ["orders", "ledger.*", "*"]},
     ],
