@@ -66,6 +66,7 @@ CODES = {
     "Expired": "expired",
     "SwallowedError": "swallowed_error",
     "TimeLimitExceeded": "time_limit_exceeded",
+    "GroupIsStopped": "group_is_stopped",
     "DeskError": "desk_error",
     "IllegalTransition": "illegal_transition",
     "ReasonRequired": "reason_required",

@@ -23,3 +23,7 @@ class Stops:
             self._standing = StoppedGroup.objects.standing(conf.DLQ_RELEASE)
             self._until = now + LOOK_EVERY
         return self._standing
+
+    def forget(self) -> None:
+        """Ask again at the next look: there is something new."""
+        self._until = 0.0

@@ -106,6 +106,7 @@ class StormGuard:
             return
         if self._trip is not None:
             stop, is_new = _write(self.group, self._trip)
+            self._stops.forget()  # what it knew from before would seem to say that somebody has resumed the group
             self._see(stop, is_new=is_new)
             self._trip = None
         else:

@@ -86,6 +86,16 @@ def test_while_it_is_stopped_the_broker_is_not_asked_for_more(ship):
     assert len(ship.broker.polls) == polls
 
 
+def test_what_was_known_before_the_stop_does_not_end_it(ship, monkeypatch):
+    monkeypatch.setattr("django_dlq.consuming.stops.LOOK_EVERY", 3600.0)
+    ship.always = BAD
+    feed(ship, *range(9))
+    ship.member.run_once()
+
+    assert ship.member.run_once(timeout=0) == 0
+    assert attempts() == 3
+
+
 def test_a_success_in_between_begins_a_new_row(ship):
     ship.errors = {str(number): BAD for number in (0, 1, 3, 4, 6, 7)}
     feed(ship, *range(9))
