@@ -112,11 +112,9 @@ class InboxMessage(models.Model):
     class Meta:
         verbose_name = _("inbox message")
         verbose_name_plural = _("inbox messages")
-        constraints = [models.UniqueConstraint(fields=["group", "message_key"], name="dlq_inbox_once")]
-        indexes = [
-            models.Index(fields=["message_key"], name="dlq_inbox_key"),
-            models.Index(fields=["handled_at"], name="dlq_inbox_at"),
-        ]
+        # The key first: so people find a message by it, and it needs no index of its own, which each message would pay.
+        constraints = [models.UniqueConstraint(fields=["message_key", "group"], name="dlq_inbox_once")]
+        indexes = [models.Index(fields=["handled_at"], name="dlq_inbox_at")]
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"
