@@ -28,6 +28,7 @@ letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person 
 
 group_stopped = Signal()  # stop: StoppedGroup, is_new; too much failed: the group takes nothing; again every minute
 group_resumed = Signal()  # stop: StoppedGroup, actor_name, reason; somebody let the group go on
+half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
 switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
 
 
@@ -135,6 +136,11 @@ def _log_group_stopped(*, stop: Any, is_new: bool, **_: Any) -> None:
 @receiver(group_resumed)
 def _log_group_resumed(*, stop: Any, actor_name: str, reason: str, **_: Any) -> None:
     logger.warning("group %s resumed by %s: %s", stop, actor_name, _one_line(reason))
+
+
+@receiver(half_message_decided)
+def _log_half_message_decided(*, half: Any, **_: Any) -> None:
+    logger.debug("half message %s %s by %s", half.message_id, half.state, half.decided_by)
 
 
 @receiver(switch_changed)
