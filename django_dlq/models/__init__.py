@@ -4,6 +4,7 @@ from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
+from django_dlq.models.dependency import Circuit, Dependency
 from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.pause import Pause, Pauses, Scope
@@ -17,9 +18,11 @@ __all__ = [
     "TRANSITIONS",
     "Actor",
     "BrokerOutage",
+    "Circuit",
     "DatabaseNow",
     "DeadLetter",
     "DeadLetterEvent",
+    "Dependency",
     "InboxMessage",
     "Kind",
     "OutboxMessage",
