@@ -97,14 +97,17 @@ class Retries:
         if handler is None:
             with suppress(IllegalTransition):  # somebody acted on the letter meanwhile
                 burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=None)
-        elif not self._circuits.claims(handler, error):
+        elif self._circuits.claims(handler, error):
+            # So that it is passed over from now on, even if it had another handler, and woken with the others.
+            DeadLetter.objects.filter(pk=letter.pk).update(dependency=handler.depends_on)
+        else:
             failures.settle(_message(letter), handler, error, letter=letter)
 
 
 def _of(some: Sequence[Handler]) -> Q:
-    """Return the condition of what these handlers have failed on."""
-    each = (Q(group=handler.group, handler=handler.name[:255]) for handler in some)
-    return reduce(or_, each)
+    """Return the condition of what these handlers have failed on, or of what waits for the same as they."""
+    waiting = Q(dependency__in={handler.depends_on for handler in some})
+    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some), waiting)
 
 
 def _handle(letter: DeadLetter, circuits: Circuits) -> Callable[[], None]:
