@@ -28,6 +28,7 @@ circuit_opened = Signal()  # dependency: Dependency, as its row is then; its han
 circuit_closed = Signal()  # dependency: Dependency, as its row was before
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
+half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
 switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
 
 
@@ -132,6 +133,11 @@ def _log_circuit_closed(*, dependency: Any, **_: Any) -> None:
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
+
+
+@receiver(half_message_decided)
+def _log_half_message_decided(*, half: Any, **_: Any) -> None:
+    logger.debug("half message %s %s by %s", half.message_id, half.state, half.decided_by)
 
 
 @receiver(switch_changed)

@@ -6,6 +6,7 @@ import pytest
 from django.test import override_settings
 
 from django_dlq.brokers import brokers
+from django_dlq.checkers import Checkers, checkers
 from django_dlq.probes import probes
 from django_dlq.registry import Registry, handlers
 from tests import scripted_broker
@@ -21,6 +22,14 @@ def registry() -> Iterator[Registry]:
     asked, probes.probes = probes.probes, {}
     yield handlers
     handlers.handlers, probes.probes = before, asked
+
+
+@pytest.fixture
+def no_checkers() -> Iterator[Checkers]:
+    """Give the process's checkers, of which there is none, and put back afterwards what was there."""
+    before, checkers.by_name = checkers.by_name, {}
+    yield checkers
+    checkers.by_name = before
 
 
 @pytest.fixture

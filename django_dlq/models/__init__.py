@@ -5,8 +5,11 @@ from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.dependency import Circuit, Dependency
+from django_dlq.models.half_message import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfMessage, HalfState
+from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
 from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.own_transaction import in_own_transaction
 from django_dlq.models.pause import Pause, Pauses, Scope
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
@@ -15,14 +18,22 @@ from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.waiting import behind, count_waiting
 
 __all__ = [
+    "COUNTED",
+    "DECIDED",
+    "HALF_TRANSITIONS",
     "TRANSITIONS",
     "Actor",
+    "Answer",
     "BrokerOutage",
     "Circuit",
     "DatabaseNow",
     "DeadLetter",
     "DeadLetterEvent",
+    "DecidedBy",
     "Dependency",
+    "HalfMessage",
+    "HalfMessageCheck",
+    "HalfState",
     "InboxMessage",
     "Kind",
     "OutboxMessage",
@@ -40,6 +51,7 @@ __all__ = [
     "count_waiting",
     "database_now",
     "in_future",
+    "in_own_transaction",
     "key_columns",
     "open_key",
 ]

@@ -39,6 +39,9 @@ WRONG = {
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
     "DLQ_PROBE_INTERVAL": ("E104", [None, 2, timedelta(0)]),
     "DLQ_REPLAY_AFTER_OUTAGE": ("E105", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),
+    "DLQ_CHECKBACK_EVERY": ("E121", [None, 30, timedelta(0)]),
+    "DLQ_CHECKBACK_MOST": ("E122", [None, 0, True, "15"]),
 }
 
 
