@@ -10,17 +10,17 @@ NAME = "logistics"
 
 
 class Logistics:
-    """Something out there. `lies` is what its probe says about it in place of the truth."""
+    """Something out there. `lies` is what its probe says, one after the other, in place of the truth."""
 
     def __init__(self):
-        self.is_up, self.lies = True, None
+        self.is_up, self.lies = True, []
         self.calls, self.probed = [], 0
         self.poisoned = set()
 
     def probe(self):
         """Say whether it is up."""
         self.probed += 1
-        if not (self.is_up if self.lies is None else self.lies):
+        if not (self.lies.pop(0) if self.lies else self.is_up):
             raise ConnectionRefusedError("nobody listens")
 
     def pack(self, *messages):
