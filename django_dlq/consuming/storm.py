@@ -136,6 +136,9 @@ class StormGuard:
         return window
 
 
+OFF = StormGuard("", is_off=True)
+
+
 def _write(group: str, trip: Trip) -> tuple[StoppedGroup, bool]:
     return StoppedGroup.objects.stop(
         group=group,
