@@ -25,7 +25,8 @@ class Handler:
 
     Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
     `batch_size` it is called with a list of up to so many messages. At most `concurrency` calls of it run at once in a
-    process, each up to `timeout`, with at most so many messages per second.
+    process, each up to `timeout`, with at most so many messages per second. If it is `ordered`, it takes no message
+    while one before it of the same key is a dead letter or waits for its retry.
     """
 
     function: HandlerFunction | BatchFunction
@@ -40,6 +41,7 @@ class Handler:
     concurrency: int = 1
     timeout: timedelta | None = None
     messages_per_second: float | None = None
+    ordered: bool = False
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:
         """Call the function with the messages as a list, or with each of them.

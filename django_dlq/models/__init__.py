@@ -6,12 +6,14 @@ from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.parked import count_parked, let_go, letter_before, release_next
 from django_dlq.models.pause import Pause, Pauses, Scope
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
 from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.waiting import behind, count_waiting
+from django_dlq.models.waiting_key import WaitingKey, order_key
 
 __all__ = [
     "TRANSITIONS",
@@ -33,10 +35,16 @@ __all__ = [
     "Source",
     "State",
     "StoredMessage",
+    "WaitingKey",
     "behind",
+    "count_parked",
     "count_waiting",
     "database_now",
     "in_future",
     "key_columns",
+    "let_go",
+    "letter_before",
     "open_key",
+    "order_key",
+    "release_next",
 ]
