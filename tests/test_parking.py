@@ -70,9 +70,12 @@ def states():
 
 def run_retries():
     """Let an hour pass again and again, until nothing is left to be tried."""
-    while DeadLetter.objects.filter(state=State.RETRYING, next_attempt_at__gt=DatabaseNow()).update(
-        next_attempt_at=DatabaseNow()
-    ) + Retries().run_once():
+    while (
+        DeadLetter.objects.filter(state=State.RETRYING, next_attempt_at__gt=DatabaseNow()).update(
+            next_attempt_at=DatabaseNow()
+        )
+        + Retries().run_once()
+    ):
         pass
 
 
@@ -365,7 +368,7 @@ def test_in_a_batch_that_fails_those_behind_the_guilty_are_parked(registry):
     assert states() == {2: State.RETRYING, 3: State.PARKED, 4: State.PARKED, 5: State.PARKED}
     shop.fail(2, times=0)
     run_retries()
-    assert [key for key in InboxMessage.objects.order_by("pk").values_list("message_key", flat=True)] == list("12345")
+    assert list(InboxMessage.objects.order_by("pk").values_list("message_key", flat=True)) == list("12345")
 
 
 def consume(*records):
