@@ -78,7 +78,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
 
     def is_done(self, message: ReceivedMessage, group: str) -> bool:
         """Tell whether the group is done with the message."""
-        return self.filter(group=group, message_key=message.message_key).exists()
+        return bool(self.filter(group=group, message_key=message.message_key).exists())
 
     def claim_many(self, messages: Iterable[ReceivedMessage], group: str) -> list[ReceivedMessage]:
         """Do the same for many messages with one statement; return those that are new, each once, in their order.
