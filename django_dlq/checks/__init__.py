@@ -4,6 +4,6 @@ E001-E019 brokers, E020-E049 and E070-E089 other settings, E050-E059 handlers, E
 settings, handlers and tables of its own; E101-E103 and E111-E112 are the brokers' own.
 """
 
-from django_dlq.checks import brokers, databases, handlers, ordered, settings
+from django_dlq.checks import brokers, circuits, databases, handlers, ordered, settings
 
-__all__ = ["brokers", "databases", "handlers", "ordered", "settings"]
+__all__ = ["brokers", "circuits", "databases", "handlers", "ordered", "settings"]
