@@ -98,7 +98,7 @@ def entries() -> list[Entry]:
     """Return the periodic tasks that this project needs."""
     consumers = [Entry(machine="consume", group=group) for group in handlers.groups()]
     relay = [] if debezium.is_used() else [Entry(machine="relay")]
-    return [*relay, *consumers, Entry(machine="retry"), Entry(machine="prune")]
+    return [*relay, *consumers, Entry(machine="retry"), Entry(machine="checkback"), Entry(machine="prune")]
 
 
 def whole_seconds(text: str) -> int:
