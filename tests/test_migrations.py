@@ -33,7 +33,7 @@ def test_there_is_one_leaf():
 @pytest.mark.django_db(transaction=True)
 def test_the_tables_can_be_taken_away_and_made_again():
     tables = tables_of_the_app()
-    assert len(tables) == 11
+    assert len(tables) == 12
     call_command("migrate", "django_dlq", "zero", verbosity=0)
     try:
         assert tables_of_the_app() == set()

@@ -4,6 +4,6 @@ E001-E019 brokers, E020-E049 and E070-E089 other settings, E050-E059 handlers, E
 settings, handlers and tables of its own; E120-E129 half messages; E101-E103 and E111-E112 are the brokers' own.
 """
 
-from django_dlq.checks import brokers, databases, half_messages, handlers, settings
+from django_dlq.checks import brokers, circuits, databases, half_messages, handlers, settings
 
-__all__ = ["brokers", "databases", "half_messages", "handlers", "settings"]
+__all__ = ["brokers", "circuits", "databases", "half_messages", "handlers", "settings"]

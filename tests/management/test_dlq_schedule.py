@@ -66,7 +66,7 @@ def test_running_it_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) ->
     call_command("dlq_schedule")
     assert rows() == before
     assert PeriodicTasks.last_change() == told_beat
-    assert capsys.readouterr().out.count("kept") == 5
+    assert capsys.readouterr().out.count("kept") == 6
 
 
 def test_a_task_that_somebody_has_disabled_stays_disabled() -> None:
