@@ -1,6 +1,7 @@
 """The rows. QuerySets are the vocabulary; rows own their transitions."""
 
 from django_dlq.models.broker_outage import BrokerOutage
+from django_dlq.models.checking import Asked, give_back, lease_due, write_down
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
@@ -26,6 +27,7 @@ __all__ = [
     "TRANSITIONS",
     "Actor",
     "Answer",
+    "Asked",
     "BrokerOutage",
     "Circuit",
     "DatabaseNow",
@@ -54,12 +56,15 @@ __all__ = [
     "count_parked",
     "count_waiting",
     "database_now",
+    "give_back",
     "in_future",
     "in_own_transaction",
     "key_columns",
+    "lease_due",
     "let_go",
     "letter_before",
     "open_key",
     "order_key",
     "release_next",
+    "write_down",
 ]
