@@ -73,4 +73,7 @@ RULES: Sequence[Rule] = (
     Rule("E120", "DLQ_CHECKBACK_AFTER", is_pause, "a timedelta of 0 or more"),
     Rule("E121", "DLQ_CHECKBACK_EVERY", is_span, "a timedelta above 0"),
     Rule("E122", "DLQ_CHECKBACK_MOST", is_count, "a number of checks above 0"),
+    Rule("E123", "DLQ_CHECKBACK_TIMEOUT", is_span, "a timedelta above 0"),
+    Rule("E124", "DLQ_CHECKBACK_THREADS", is_count, "a number of threads above 0"),
+    Rule("E125", "DLQ_DECIDED_RETENTION", is_retention, "a timedelta, or None to keep all"),
 )

@@ -45,6 +45,9 @@ WRONG = {
     "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),
     "DLQ_CHECKBACK_EVERY": ("E121", [None, 30, timedelta(0)]),
     "DLQ_CHECKBACK_MOST": ("E122", [None, 0, True, "15"]),
+    "DLQ_CHECKBACK_TIMEOUT": ("E123", [None, 10, timedelta(0)]),
+    "DLQ_CHECKBACK_THREADS": ("E124", [None, 0, True, "8"]),
+    "DLQ_DECIDED_RETENTION": ("E125", [7, -SECOND, "7 days"]),
 }
 
 
