@@ -72,32 +72,32 @@ def give_back(halves: Collection[HalfMessage], *, using: str) -> None:
         held.move("wait", owner="", next_check_at=DatabaseNow())
 
 
-def write_down(answers: Collection[Asked], *, using: str) -> int:
-    """Carry out what checkers have said, with a line in each timeline, in one transaction; return how many.
+def write_down(answers: Collection[Asked], *, using: str) -> list[Asked]:
+    """Carry out what checkers have said, with a line in each timeline, in one transaction; return what must wait.
 
-    What was decided meanwhile, is being decided right now, or has been taken over by somebody else after the lease ran
-    out, is left as it is: that is newer than the answer.
+    What was decided meanwhile, or has been taken over by somebody else after the lease ran out, is left as it is: that
+    is newer than the answer. What somebody has locked, perhaps to decide it, must wait until it is known what he does.
     """
     with transaction.atomic(using=using):
-        locked = _lock(answers, using)
-        held = [asked for asked in answers if asked.half.pk in locked]
-        committed = [asked.half for asked in held if asked.answer == Answer.COMMIT]
+        halves = _among(HalfMessage.objects.using(using), [asked.half for asked in answers])
+        can_skip = connections[using].features.has_select_for_update_skip_locked
+        locked = _still_asked(answers, halves.order_by("pk").select_for_update(skip_locked=can_skip))
+        for verb, moved, changes in _moves(locked):
+            _among(HalfMessage.objects.using(using), moved).move(verb, **changes)
+        committed = [asked.half for asked in locked if asked.answer == Answer.COMMIT]
         OutboxMessage.objects.using(using).add([half.outbox_row() for half in committed])
-        for verb, halves, changes in _moves(held):
-            _among(HalfMessage.objects.using(using), halves).move(verb, **changes)
-        lines = [asked.line() for asked in held]
+        lines = [asked.line() for asked in locked]
         _add(lines, using)
-        transaction.on_commit(partial(_tell, held, lines), using=using)
-    return len(held)
+        transaction.on_commit(partial(_tell, locked, lines), using=using)
+    written = {asked.half.pk for asked in locked}
+    left = [asked for asked in answers if asked.half.pk not in written]
+    return _still_asked(left, _among(HalfMessage.objects.using(using), [asked.half for asked in left])) if left else []
 
 
-def _lock(answers: Collection[Asked], using: str) -> set[int]:
-    """Lock the rows that are still in the hands of who asked, and return their ids."""
-    can_skip = connections[using].features.has_select_for_update_skip_locked
-    rows = _among(HalfMessage.objects.using(using), [asked.half for asked in answers])
-    locked = rows.filter(state=HalfState.PREPARED).order_by("pk").select_for_update(skip_locked=can_skip)
-    epochs = dict(locked.values_list("pk", "epoch"))
-    return {asked.half.pk for asked in answers if epochs.get(asked.half.pk) == asked.half.epoch}
+def _still_asked(answers: Collection[Asked], rows: HalfMessageQuerySet) -> list[Asked]:
+    """Return the answers to what is still in the hands of those who asked, as far as it is among these rows."""
+    epochs = dict(rows.filter(state=HalfState.PREPARED).values_list("pk", "epoch"))
+    return [asked for asked in answers if epochs.get(asked.half.pk) == asked.half.epoch]
 
 
 def _among(rows: HalfMessageQuerySet, halves: Collection[HalfMessage]) -> HalfMessageQuerySet:
