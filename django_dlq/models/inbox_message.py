@@ -16,6 +16,7 @@ from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.postgresql_array import text_array
+from django_dlq.models.postgresql_begin import with_begin
 from django_dlq.models.primary import PrimaryManager
 
 COLUMNS = ("group", "message_key", "message_id", "topic")
@@ -64,7 +65,8 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         else:
             values = (*values, outcome.value, reason)
             statement = _claim_otherwise(using)
-        with connections[using].cursor() as cursor:
+        connection = connections[using]
+        with with_begin(connection), connection.cursor() as cursor:
             cursor.execute(statement, values)
             return bool(cursor.rowcount)
 
@@ -86,8 +88,9 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         keys = [message.message_key for message in messages]
         ids = [message.message_id for message in messages]
         topics = [message.topic for message in messages]
-        with connections[self.db].cursor() as cursor:
-            if connections[self.db].vendor == "postgresql":
+        connection = connections[self.db]
+        with with_begin(connection), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
                 if keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
                     cursor.execute(_claim_keys(self.db), (group, topics[0], text_array(keys)))
                 else:
