@@ -12,7 +12,8 @@ from sybil import Example
 from sybil.evaluators.python import PythonEvaluator
 from sybil.typing import Evaluator
 
-from django_dlq import checks
+from django_dlq.checks.brokers import check_brokers
+from django_dlq.checks.settings import check_settings
 from django_dlq.conf import Settings
 from tests.docs import connect, console
 
@@ -26,7 +27,7 @@ def run_python(example: Example) -> None:
     for name in shown:
         assert hasattr(Settings, name), f"there is no setting {name}"
     with override_settings(**shown):
-        assert [*checks.check_brokers(), *checks.check_settings()] == []
+        assert [*check_brokers(), *check_settings()] == []
 
 
 def run_sql(example: Example) -> None:

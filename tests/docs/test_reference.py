@@ -14,7 +14,8 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 from django.test import override_settings
 
-from django_dlq import celery_tasks, checks, conf, exceptions, figures, message, metrics, signals
+from django_dlq import celery_tasks, conf, exceptions, figures, message, metrics, signals
+from django_dlq.checks.rules import RULES
 from django_dlq.management.commands import dlq_schedule
 from django_dlq.models import Kind, Source, State, StoredMessage, backlog, quick_read
 from tests.docs.pages import DOCS, ROOT, section, table
@@ -59,9 +60,9 @@ def test_the_section_of_a_setting_gives_its_type_and_its_default(name: str) -> N
 
 
 def test_every_check_has_a_row_and_no_other_has() -> None:
-    files = [ROOT / "django_dlq/checks.py", *(ROOT / "django_dlq/brokers").glob("*.py")]
+    files = [*(ROOT / "django_dlq/checks").glob("*.py"), *(ROOT / "django_dlq/brokers").glob("*.py")]
     written = {found for file in files for found in re.findall(r'id="(django_dlq\.[EW]\d+)"', file.read_text())}
-    ruled = {f"django_dlq.E0{number}" for number, _ in zip(checks.RULE_NUMBERS, checks.RULES, strict=False)}
+    ruled = {f"django_dlq.{rule.number}" for rule in RULES}
     documented = [code(row[0]) for row in table(CHECKS.read_text())]
     assert len(documented) == len(set(documented))
     assert set(documented) == written | ruled
@@ -69,8 +70,8 @@ def test_every_check_has_a_row_and_no_other_has() -> None:
 
 def test_the_row_of_a_settings_check_names_the_setting_and_what_it_must_be() -> None:
     rows = {code(row[0]): row[1:] for row in table(CHECKS.read_text())}
-    for number, (name, _, wanted) in zip(checks.RULE_NUMBERS, checks.RULES, strict=False):
-        assert rows[f"django_dlq.E0{number}"] == [f"`{name}`", wanted]
+    for rule in RULES:
+        assert rows[f"django_dlq.{rule.number}"] == [f"`{rule.setting}`", rule.wanted]
 
 
 def test_every_command_has_a_section_and_no_other_has() -> None:
