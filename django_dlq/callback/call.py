@@ -1,4 +1,4 @@
-"""Send one small question and read one small answer, within a time and a size that nobody on the other side can stretch.
+"""Send a small question and read a small answer, within a time and a size that the other side cannot stretch.
 
 No redirect is followed, no proxy of the environment is used, nothing is decompressed.
 """

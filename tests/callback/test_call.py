@@ -25,8 +25,8 @@ SECONDS = 5.0
 
 def ask(server: Answering, path: str = "/check?x=1", *, seconds: float = SECONDS, host: str = "127.0.0.1") -> bytes:
     rules = Rules(hosts=[f"{host}:{server.port}"], allow_http=True, allow_private=True)
-    scheme = "https" if server.tls else "http"
-    return post(f"{scheme}://{host}:{server.port}{path}", b'{"a":1}', {"DLQ-Timestamp": "7"}, rules=rules, seconds=seconds)
+    url = f"{'https' if server.tls else 'http'}://{host}:{server.port}{path}"
+    return post(url, b'{"a":1}', {"DLQ-Timestamp": "7"}, rules=rules, seconds=seconds)
 
 
 def test_the_question_arrives_with_its_headers_and_the_answer_comes_back() -> None:
@@ -42,24 +42,25 @@ def test_the_question_arrives_with_its_headers_and_the_answer_comes_back() -> No
 def test_a_redirect_is_not_followed(status: str) -> None:
     with answering(GOOD) as elsewhere:
         location = f"Location: http://127.0.0.1:{elsewhere.port}/\r\n"
-        with answering(answer(b"", status=status, headers=location)) as server:
-            with pytest.raises(BadAnswer, match="redirects are not followed"):
-                ask(server)
+        moved = answer(b"", status=status, headers=location)
+        with answering(moved) as server, pytest.raises(BadAnswer, match="redirects are not followed"):
+            ask(server)
     assert elsewhere.asked == []
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "400 Bad", "401 Unauthorized", "404 Not Found", "500 Oops"])
 def test_an_error_is_an_answer_of_no_use(status: str) -> None:
-    with answering(answer(b"<b>no</b>", status=status)) as server:
-        with pytest.raises(BadAnswer, match=f"answered {status[:3]}"):
-            ask(server)
+    with (
+        answering(answer(b"<b>no</b>", status=status)) as server,
+        pytest.raises(BadAnswer, match=f"answered {status[:3]}"),
+    ):
+        ask(server)
 
 
 @pytest.mark.parametrize("status", ["429 Too Many", "502 Bad Gateway", "503 Unavailable", "504 Gateway Timeout"])
 def test_a_gateway_that_says_that_nobody_is_there_is_not_whom_we_asked(status: str) -> None:
-    with answering(answer(b"", status=status)) as server:
-        with pytest.raises(NotReached, match=f"answered {status[:3]}"):
-            ask(server)
+    with answering(answer(b"", status=status)) as server, pytest.raises(NotReached, match=f"answered {status[:3]}"):
+        ask(server)
 
 
 def test_nobody_at_the_port_is_not_reached() -> None:
@@ -81,9 +82,8 @@ def test_nobody_at_the_port_is_not_reached() -> None:
     ],
 )
 def test_what_is_not_http_is_an_answer_of_no_use(said: bytes) -> None:
-    with answering(said) as server:
-        with pytest.raises(BadAnswer):
-            ask(server)
+    with answering(said) as server, pytest.raises(BadAnswer):
+        ask(server)
 
 
 def for_ever(part: bytes, begin: bytes = b"", pause: float = 0.0) -> Say:
@@ -109,9 +109,11 @@ def for_ever(part: bytes, begin: bytes = b"", pause: float = 0.0) -> Say:
     ids=["body", "chunks", "continue", "headers", "first line"],
 )
 def test_an_answer_without_an_end_is_cut_off(say: Say) -> None:
-    with answering(say) as server:
-        with pytest.raises(BadAnswer, match=f"longer than {MOST_BYTES} bytes|no answer that can be read"):
-            ask(server)
+    with (
+        answering(say) as server,
+        pytest.raises(BadAnswer, match=f"longer than {MOST_BYTES} bytes|no answer that can be read"),
+    ):
+        ask(server)
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"], ids=["head", "body"])
@@ -197,9 +199,8 @@ def test_with_tls_the_machine_proves_the_name_that_was_looked_up(served: ssl.SSL
 
 
 def test_a_certificate_of_another_name_is_not_believed_and_nothing_is_sent(served: ssl.SSLContext) -> None:
-    with answering(GOOD, tls=served) as server:
-        with pytest.raises(NotReached, match="certificate"):
-            ask(server, host="other.example")
+    with answering(GOOD, tls=served) as server, pytest.raises(NotReached, match="certificate"):
+        ask(server, host="other.example")
     assert server.asked == []
 
 
@@ -208,19 +209,22 @@ def test_a_certificate_that_nobody_vouches_for_is_not_believed(
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     call.tls.cache_clear()
-    with answering(GOOD, tls=served) as server:
-        with pytest.raises(NotReached, match="certificate"):
-            ask(server, host="billing.example")
+    with answering(GOOD, tls=served) as server, pytest.raises(NotReached, match="certificate"):
+        ask(server, host="billing.example")
     assert server.asked == []
 
 
 def test_with_tls_too_an_answer_is_bounded_in_time_and_size(served: ssl.SSLContext) -> None:
-    with answering(for_ever(b"x" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"), tls=served) as server:
-        with pytest.raises(BadAnswer, match="longer than"):
-            ask(server, host="billing.example")
-    with answering(for_ever(b"x", b"HTTP/1.1 200 OK\r\n\r\n", pause=0.02), tls=served) as server:
-        with pytest.raises(BadAnswer, match="did not answer within"):
-            ask(server, host="billing.example", seconds=0.4)
+    with (
+        answering(for_ever(b"x" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"), tls=served) as server,
+        pytest.raises(BadAnswer, match="longer than"),
+    ):
+        ask(server, host="billing.example")
+    with (
+        answering(for_ever(b"x", b"HTTP/1.1 200 OK\r\n\r\n", pause=0.02), tls=served) as server,
+        pytest.raises(BadAnswer, match="did not answer within"),
+    ):
+        ask(server, host="billing.example", seconds=0.4)
 
 
 def test_a_shake_of_hands_that_does_not_end_is_not_waited_for(served: ssl.SSLContext) -> None:
@@ -242,9 +246,6 @@ def test_a_url_that_names_what_is_not_allowed_is_not_even_looked_up(monkeypatch:
 
 
 def test_the_path_of_a_url_is_in_no_error() -> None:
-    with answering(answer(b"", status="500 Oops")) as server:
-        with pytest.raises(BadAnswer) as failed:
-            ask(server, "/check?token=hunter2")
+    with answering(answer(b"", status="500 Oops")) as server, pytest.raises(BadAnswer) as failed:
+        ask(server, "/check?token=hunter2")
     assert "hunter2" not in str(failed.value)
-
-
