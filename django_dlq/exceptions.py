@@ -22,9 +22,6 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
-    ├── CallbackError                a producer's URL gave no verdict
-    │   ├── NotReached               nobody was asked, so it does not count
-    │   └── BadAnswer                somebody was, and said nothing of use
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
@@ -185,24 +182,6 @@ class TimeLimitExceeded(DlqError):
     """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
 
     code = "time_limit_exceeded"
-
-
-class CallbackError(DlqError):
-    """A producer that is not Django was to be asked at its URL what became of a half message."""
-
-    code = "callback_error"
-
-
-class NotReached(CallbackError):
-    """Nobody was asked: the URL is not allowed, or there is nobody, or only a gateway that says so."""
-
-    code = "not_reached"
-
-
-class BadAnswer(CallbackError):
-    """Somebody was asked, and the answer is late, too long, an error, or not a verdict."""
-
-    code = "bad_answer"
 
 
 class DeskError(DlqError):

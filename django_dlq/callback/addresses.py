@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django_dlq.exceptions import NotReached
+from django_dlq.exceptions import CheckerUnreachable
 
 PORTS: Final = {"https": 443, "http": 80}
 LONGEST_URL: Final = 500
@@ -60,37 +60,37 @@ class Target:
 
 
 def target_of(url: str) -> Target:
-    """Take a URL apart; raise NotReached unless it is an http or https URL of printable ASCII, without a user name."""
+    """Take a URL apart; raise CheckerUnreachable unless it is an http or https URL of printable ASCII, without a user name."""
     if len(url) > LONGEST_URL or not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
-        raise NotReached(f"a URL has at most {LONGEST_URL} characters, all of them printable ASCII, and no backslash")
+        raise CheckerUnreachable(f"a URL has at most {LONGEST_URL} characters, all of them printable ASCII, and no backslash")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise NotReached(f"the URL cannot be read: {error}") from error
+        raise CheckerUnreachable(f"the URL cannot be read: {error}") from error
     if parts.scheme not in PORTS or not host:
-        raise NotReached("the URL does not begin with https:// and a host")
+        raise CheckerUnreachable("the URL does not begin with https:// and a host")
     if "@" in parts.netloc or parts.fragment:
-        raise NotReached("the URL has a user name or a fragment, which would not be sent")
+        raise CheckerUnreachable("the URL has a user name or a fragment, which would not be sent")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(scheme=parts.scheme, host=host, port=port or PORTS[parts.scheme], path=path)
 
 
 def check_allowed(target: Target, rules: Rules) -> None:
-    """Raise NotReached unless the project allows the target's scheme and names its host."""
+    """Raise CheckerUnreachable unless the project allows the target's scheme and names its host."""
     if target.scheme != "https" and not rules.allow_http:
-        raise NotReached(f"{target} is not https, and DLQ_CHECKBACK_ALLOW_HTTP is not set")
+        raise CheckerUnreachable(f"{target} is not https, and DLQ_CHECKBACK_ALLOW_HTTP is not set")
     named = {host.lower() for host in rules.hosts}
     if named.isdisjoint({target.netloc, f"{target.bracketed}:{target.port}"}):
-        raise NotReached(f"{target} is not one of DLQ_CHECKBACK_HOSTS")
+        raise CheckerUnreachable(f"{target} is not one of DLQ_CHECKBACK_HOSTS")
 
 
 def places_of(target: Target, rules: Rules, *, seconds: float) -> Sequence[Place]:
-    """Return where to connect to; raise NotReached if the name is unknown, or any of its addresses not allowed."""
+    """Return where to connect to; raise CheckerUnreachable if the name is unknown, or any of its addresses not allowed."""
     found = _look_up(target, seconds)
     for _family, address in found:
         if not is_allowed(ipaddress.ip_address(address[0].partition("%")[0]), private=rules.allow_private):
-            raise NotReached(f"{target} is at {address[0]}, which is not a public address")
+            raise CheckerUnreachable(f"{target} is at {address[0]}, which is not a public address")
     return found
 
 
@@ -124,9 +124,9 @@ def _look_up(target: Target, seconds: float) -> Sequence[Place]:
     try:
         found = answers.get(timeout=max(seconds, 0.001))
     except queue.Empty:
-        raise NotReached(f"{target}: its name was not resolved in time") from None
+        raise CheckerUnreachable(f"{target}: its name was not resolved in time") from None
     if isinstance(found, Exception):
-        raise NotReached(f"{target}: its name cannot be resolved: {found}") from found
+        raise CheckerUnreachable(f"{target}: its name cannot be resolved: {found}") from found
     return [(family, address) for family, _kind, _protocol, _name, address in found]
 
 

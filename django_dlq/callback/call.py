@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final
 
 from django_dlq.callback.addresses import Place, Rules, Target, check_allowed, places_of, target_of
-from django_dlq.exceptions import BadAnswer, NotReached
+from django_dlq.exceptions import BadAnswer, CheckerUnreachable
 
 MOST_BYTES: Final = 16_384
 """The most that an answer may take, its headers included."""
@@ -50,7 +50,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, rules: Rules, sec
     """Send a POST request and return the body of its answer, which nobody has looked at yet.
 
     seconds: for everything together, from looking up the name to the answer's last byte.
-    Raises NotReached if nobody was asked, and BadAnswer if somebody was, and the answer is not a 200, too long or late.
+    Raises CheckerUnreachable if nobody was asked, and BadAnswer if somebody was, and the answer is not a 200, too long or late.
     """
     allowance = Allowance(until=time.monotonic() + seconds)
     target = target_of(url)
@@ -80,18 +80,18 @@ def _body_of(target: Target, status: int, answer: bytes) -> bytes:
     said = f"{target} answered {status}: {excerpt(answer)}"
     if 300 <= status < 400:
         raise BadAnswer(f"{target} answered {status}, and redirects are not followed")
-    raise NotReached(said) if status in NOBODY_THERE else BadAnswer(said)
+    raise CheckerUnreachable(said) if status in NOBODY_THERE else BadAnswer(said)
 
 
 def _connect(target: Target, places: Any, allowance: Allowance) -> socket.socket:
-    """Connect to the first address that lets us; raise NotReached if none does."""
+    """Connect to the first address that lets us; raise CheckerUnreachable if none does."""
     failure: Exception | None = None
     for place in places:
         try:
             return _open(target, place, allowance)
         except (OSError, ValueError) as error:  # a ValueError is a host that cannot be in a certificate
             failure = error
-    raise NotReached(f"{target} cannot be reached: {failure}") from failure
+    raise CheckerUnreachable(f"{target} cannot be reached: {failure}") from failure
 
 
 def _open(target: Target, place: Place, allowance: Allowance) -> socket.socket:

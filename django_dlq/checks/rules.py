@@ -7,6 +7,7 @@ from django_dlq.checks.values import (
     is_count,
     is_ladder,
     is_list_of_exceptions,
+    is_list_of_hosts,
     is_list_of_text,
     is_list_of_topics,
     is_pause,
@@ -61,4 +62,8 @@ RULES: Sequence[Rule] = (
     Rule("E070", "DLQ_LOCK_KEYS", is_switch, "True or False"),
     Rule("E071", "DLQ_RELAY_NOTIFY", is_switch, "True or False"),
     Rule("E072", "DLQ_CONSUMER_GRACE", is_span, "a timedelta above 0"),
+    Rule("E130", "DLQ_CHECKBACK_HOSTS", is_list_of_hosts, "a list of hosts, each as 'host' or 'host:port'"),
+    Rule("E131", "DLQ_CHECKBACK_ALLOW_HTTP", is_switch, "True or False"),
+    Rule("E132", "DLQ_CHECKBACK_ALLOW_PRIVATE", is_switch, "True or False"),
+    Rule("E133", "DLQ_CHECKBACK_HTTP_TIMEOUT", is_span, "a timedelta above 0"),
 )

@@ -7,6 +7,7 @@ from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.pause import Pause, Pauses, Scope
+from django_dlq.models.producer import Producer
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
@@ -26,6 +27,7 @@ __all__ = [
     "Outcome",
     "Pause",
     "Pauses",
+    "Producer",
     "PublishedMessage",
     "RelayLane",
     "RelayProcess",

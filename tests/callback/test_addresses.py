@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from django_dlq.callback.addresses import Rules, Target, check_allowed, is_allowed, places_of, target_of
-from django_dlq.exceptions import NotReached
+from django_dlq.exceptions import CheckerUnreachable
 
 pytestmark = pytest.mark.once
 
@@ -55,7 +55,7 @@ def test_a_url_is_taken_apart(url: str, host: str, port: int, path: str) -> None
     ],
 )
 def test_what_is_no_plain_url_is_refused(url: str) -> None:
-    with pytest.raises(NotReached):
+    with pytest.raises(CheckerUnreachable):
         target_of(url)
 
 
@@ -81,13 +81,13 @@ def test_only_hosts_that_are_named_are_called(hosts: list[str], url: str, allowe
     if allowed:
         check_allowed(target_of(url), rules)
     else:
-        with pytest.raises(NotReached, match="DLQ_CHECKBACK_HOSTS"):
+        with pytest.raises(CheckerUnreachable, match="DLQ_CHECKBACK_HOSTS"):
             check_allowed(target_of(url), rules)
 
 
 def test_http_must_be_allowed() -> None:
     target = target_of("http://billing.example/")
-    with pytest.raises(NotReached, match="DLQ_CHECKBACK_ALLOW_HTTP"):
+    with pytest.raises(CheckerUnreachable, match="DLQ_CHECKBACK_ALLOW_HTTP"):
         check_allowed(target, OPEN)
     check_allowed(target, Rules(hosts=["billing.example"], allow_http=True))
 
@@ -133,7 +133,7 @@ TARGET = Target(scheme="https", host="billing.example", port=443, path="/")
 
 def test_one_private_address_among_public_ones_is_enough_to_refuse_all(monkeypatch: pytest.MonkeyPatch) -> None:
     resolves_to(monkeypatch, PUBLIC, PUBLIC6, "10.0.0.1")
-    with pytest.raises(NotReached, match=r"10\.0\.0\.1, which is not a public address"):
+    with pytest.raises(CheckerUnreachable, match=r"10\.0\.0\.1, which is not a public address"):
         places_of(TARGET, OPEN, seconds=5)
 
 
@@ -145,13 +145,13 @@ def test_the_addresses_that_were_looked_at_are_those_to_connect_to(monkeypatch: 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost"])
 def test_loopback_by_another_name_is_loopback(host: str) -> None:
-    with pytest.raises(NotReached, match=r"not a public address|cannot be resolved"):
+    with pytest.raises(CheckerUnreachable, match=r"not a public address|cannot be resolved"):
         places_of(Target(scheme="https", host=host, port=443, path="/"), OPEN, seconds=5)
 
 
 def test_a_scope_does_not_hide_a_link_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
     resolves_to(monkeypatch, "fe80::1%eth0")
-    with pytest.raises(NotReached, match="not a public address"):
+    with pytest.raises(CheckerUnreachable, match="not a public address"):
         places_of(TARGET, OPEN, seconds=5)
 
 
@@ -161,7 +161,7 @@ def test_a_name_that_nobody_knows_is_not_reached(monkeypatch: pytest.MonkeyPatch
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(NotReached, match="cannot be resolved"):
+    with pytest.raises(CheckerUnreachable, match="cannot be resolved"):
         places_of(TARGET, OPEN, seconds=5)
 
 
@@ -169,7 +169,7 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: (released.wait(30), [])[1])
     began = time.monotonic()
-    with pytest.raises(NotReached, match="not resolved in time"):
+    with pytest.raises(CheckerUnreachable, match="not resolved in time"):
         places_of(TARGET, OPEN, seconds=0.05)
     assert time.monotonic() - began < 5
     released.set()

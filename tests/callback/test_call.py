@@ -14,7 +14,7 @@ import pytest
 from django_dlq.callback import call
 from django_dlq.callback.addresses import Rules
 from django_dlq.callback.call import MOST_BYTES, excerpt, post
-from django_dlq.exceptions import BadAnswer, NotReached
+from django_dlq.exceptions import BadAnswer, CheckerUnreachable
 from tests.callback.answering import Answering, Say, answer, answering
 
 pytestmark = pytest.mark.once
@@ -59,14 +59,14 @@ def test_an_error_is_an_answer_of_no_use(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["429 Too Many", "502 Bad Gateway", "503 Unavailable", "504 Gateway Timeout"])
 def test_a_gateway_that_says_that_nobody_is_there_is_not_whom_we_asked(status: str) -> None:
-    with answering(answer(b"", status=status)) as server, pytest.raises(NotReached, match=f"answered {status[:3]}"):
+    with answering(answer(b"", status=status)) as server, pytest.raises(CheckerUnreachable, match=f"answered {status[:3]}"):
         ask(server)
 
 
 def test_nobody_at_the_port_is_not_reached() -> None:
     with answering(GOOD) as server:
         pass
-    with pytest.raises(NotReached, match="cannot be reached"):
+    with pytest.raises(CheckerUnreachable, match="cannot be reached"):
         ask(server)
 
 
@@ -199,7 +199,7 @@ def test_with_tls_the_machine_proves_the_name_that_was_looked_up(served: ssl.SSL
 
 
 def test_a_certificate_of_another_name_is_not_believed_and_nothing_is_sent(served: ssl.SSLContext) -> None:
-    with answering(GOOD, tls=served) as server, pytest.raises(NotReached, match="certificate"):
+    with answering(GOOD, tls=served) as server, pytest.raises(CheckerUnreachable, match="certificate"):
         ask(server, host="other.example")
     assert server.asked == []
 
@@ -209,7 +209,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_believed(
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     call.tls.cache_clear()
-    with answering(GOOD, tls=served) as server, pytest.raises(NotReached, match="certificate"):
+    with answering(GOOD, tls=served) as server, pytest.raises(CheckerUnreachable, match="certificate"):
         ask(server, host="billing.example")
     assert server.asked == []
 
@@ -230,7 +230,7 @@ def test_with_tls_too_an_answer_is_bounded_in_time_and_size(served: ssl.SSLConte
 def test_a_shake_of_hands_that_does_not_end_is_not_waited_for(served: ssl.SSLContext) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = Answering(lambda _: None, served, port=silent.getsockname()[1])
-        with pytest.raises(NotReached, match="cannot be reached"):
+        with pytest.raises(CheckerUnreachable, match="cannot be reached"):
             ask(server, host="billing.example", seconds=0.2)
 
 
@@ -241,7 +241,7 @@ def test_of_an_answer_only_a_little_is_kept_as_printable_text() -> None:
 
 def test_a_url_that_names_what_is_not_allowed_is_not_even_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("it was looked up"))
-    with pytest.raises(NotReached, match="DLQ_CHECKBACK_HOSTS"):
+    with pytest.raises(CheckerUnreachable, match="DLQ_CHECKBACK_HOSTS"):
         post("https://billing.example/", b"", {}, rules=Rules(hosts=[]), seconds=1)
 
 

@@ -37,6 +37,24 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
+    "DLQ_CHECKBACK_HOSTS": (
+        "E130",
+        [
+            "a.example",
+            None,
+            [5],
+            [""],
+            ["https://a.example"],
+            ["a.example/"],
+            ["a.example/x"],
+            ["a.example?"],
+            ["a#"],
+            ["u@a"],
+        ],
+    ),
+    "DLQ_CHECKBACK_ALLOW_HTTP": ("E131", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_ALLOW_PRIVATE": ("E132", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_HTTP_TIMEOUT": ("E133", [None, 5, timedelta(0)]),
 }
 
 
