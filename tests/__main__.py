@@ -11,7 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,31 +34,34 @@ class Round:
     exit_code: int
     seconds: float
     passed: int = 0
-    failed: int = 0
+    failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)  # "test: reason"
 
     @property
     def is_bad(self) -> bool:
         """Tell whether this round must fail the run."""
-        return self.failed > 0 or self.exit_code not in (0, NO_TESTS_COLLECTED)
+        return bool(self.failed) or self.exit_code not in (0, NO_TESTS_COLLECTED)
 
 
 def main() -> int:
     """Run every round that can run, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__, allow_abbrev=False)
     parser.add_argument("--database", action="append", choices=DATABASES, help="only this round; may be repeated")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="how many rounds run side by side")
     chosen, arguments = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="dlq-tests-") as name:
         directory = Path(name)
         absent, environment = look_around(directory)
-        rounds = []
+        wanted = []
         for database in chosen.database or DATABASES:
-            environment["DATABASE_URL"] = url_of(database, directory)
-            problem = connection_problem(environment)
-            if problem:
+            url = url_of(database, directory)
+            if problem := connection_problem(environment | {"DATABASE_URL": url}):
                 absent.append(f"{database}: the whole round ({problem})")
-                continue
-            rounds.append(run_round(database, arguments, directory=directory, environment=environment))
+            else:
+                wanted.append((database, url))
+        # Much of a round is waiting for leases, clocks and brokers: as many run side by side as there are cores.
+        with ThreadPoolExecutor(chosen.at_once) as pool:
+            rounds = list(pool.map(partial(run_round, arguments, directory, environment), wanted))
         # A selection of tests covers little, and its numbers would only mislead.
         is_covered = bool(arguments) or report_coverage(environment)
     return conclude(rounds, absent, is_covered=is_covered)
@@ -96,16 +101,29 @@ def connection_problem(environment: Mapping[str, str]) -> str:
     return said[-1] if done.returncode else ""
 
 
-def run_round(database: str, arguments: Sequence[str], *, directory: Path, environment: Mapping[str, str]) -> Round:
-    """Run pytest on one database."""
-    print(f"\n=== {database}", flush=True)
+def run_round(
+    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], wanted: tuple[str, str]
+) -> Round:
+    """Run pytest on one database, and put its name before each line that is printed."""
+    database, url = wanted
     report = directory / f"{database}.xml"
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", f"--junitxml={report}"]
     if database != DATABASES[0]:
         command += ["-m", "not once"]
     began = time.monotonic()
-    done = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, check=False)
-    result = Round(database, done.returncode, time.monotonic() - began)
+    with subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        env={**environment, "DATABASE_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as pytest:
+        assert pytest.stdout is not None
+        for line in pytest.stdout:
+            print(f"{database:<10} | {line}", end="", flush=True)
+    result = Round(database, pytest.returncode, time.monotonic() - began)
     if report.exists():
         count(report, result)
     return result
@@ -116,7 +134,7 @@ def count(report: Path, result: Round) -> None:
     for case in ElementTree.parse(report).iter("testcase"):
         skip = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
-            result.failed += 1
+            result.failed.append(f"{case.get('classname')}.{case.get('name')}")
         elif skip is not None and skip.get("type") != "pytest.xfail":
             result.skipped.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
         else:
@@ -142,16 +160,19 @@ def conclude(rounds: Sequence[Round], absent: Sequence[str], *, is_covered: bool
     """Print the table, what was left out, and the sum; return the exit code."""
     print(f"\n{'database':<12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
     for each in rounds:
-        numbers = f"{each.passed:>7} {each.failed:>7} {len(each.skipped):>7} {each.seconds:>8.1f}"
+        numbers = f"{each.passed:>7} {len(each.failed):>7} {len(each.skipped):>7} {each.seconds:>8.1f}"
         print(f"{each.database:<12} {numbers}{f'   pytest exit code {each.exit_code}' if each.is_bad else ''}")
     if absent:
         print("\nNot there (`make services` brings all of it), and therefore left out:")
         print(*(f"  {line}" for line in absent), sep="\n")
+    for each in rounds:
+        for test in each.failed:
+            print(f"FAILED on {each.database}: {test}")
     is_bad = any(each.is_bad for each in rounds) or not rounds or not is_covered
     if os.environ.get("DLQ_REQUIRE_SERVICES") == "1":
         is_bad |= complain_about_gaps(rounds, absent)
-    skipped = sum(len(each.skipped) for each in rounds)
-    print(f"\n{sum(r.passed for r in rounds)} passed, {sum(r.failed for r in rounds)} failed, {skipped} skipped")
+    failed, skipped = sum(len(r.failed) for r in rounds), sum(len(r.skipped) for r in rounds)
+    print(f"\n{sum(r.passed for r in rounds)} passed, {failed} failed, {skipped} skipped")
     return 1 if is_bad else 0
 
 
