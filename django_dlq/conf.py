@@ -129,6 +129,21 @@ class Settings:
         return getattr(settings, "DLQ_PRUNE_PAUSE", timedelta(0))
 
     @property
+    def DLQ_CHECKBACK_AFTER(self) -> timedelta:
+        """How long after `prepare` nobody asks what became of a half message; RocketMQ's transactionTimeOut."""
+        return getattr(settings, "DLQ_CHECKBACK_AFTER", timedelta(seconds=6))
+
+    @property
+    def DLQ_CHECKBACK_EVERY(self) -> timedelta:
+        """How long after a check that brought no decision the next one comes; RocketMQ's transactionCheckInterval."""
+        return getattr(settings, "DLQ_CHECKBACK_EVERY", timedelta(seconds=30))
+
+    @property
+    def DLQ_CHECKBACK_MOST(self) -> int:
+        """How often a checker is asked before a person must decide; RocketMQ's transactionCheckMax."""
+        return getattr(settings, "DLQ_CHECKBACK_MOST", 15)
+
+    @property
     def DLQ_LOCK_KEYS(self) -> bool:
         """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
         return getattr(settings, "DLQ_LOCK_KEYS", False)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import router, transaction
 from django.db.models import F
 
+from django_dlq.composing import check_key, check_size, check_text
 from django_dlq.exceptions import InvalidMessage, ReasonRequired
 from django_dlq.hold_policy import must_hold
 from django_dlq.message import Body, encode_body, encode_headers, new_message_id
@@ -26,7 +27,6 @@ from django_dlq.models import (
     key_columns,
     open_key,
 )
-from django_dlq.outbox import check_key, check_size, check_text
 
 __all__ = ["discard", "edit", "replay", "restore"]
 

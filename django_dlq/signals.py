@@ -26,6 +26,7 @@ handler_hangs = Signal()  # handler, messages, overtime: seconds beyond its time
 grace_is_over = Signal()  # seconds that a machine had to end in; its process is about to end without it
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
+half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
 switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
 
 
@@ -117,6 +118,11 @@ def _log_grace_is_over(*, seconds: float, **_: Any) -> None:
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
+
+
+@receiver(half_message_decided)
+def _log_half_message_decided(*, half: Any, **_: Any) -> None:
+    logger.debug("half message %s %s by %s", half.message_id, half.state, half.decided_by)
 
 
 @receiver(switch_changed)

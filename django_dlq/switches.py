@@ -13,10 +13,10 @@ from django.apps import apps
 from django.db import router, transaction
 
 from django_dlq import debezium, signals
+from django_dlq.composing import check_key, check_text
 from django_dlq.conf import conf
 from django_dlq.exceptions import InvalidMessage, InvalidSwitch, ReasonRequired
 from django_dlq.models import Actor, Pause, Scope
-from django_dlq.outbox import check_key, check_text
 
 __all__ = ["pause", "resume"]
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import override_settings
 
 from django_dlq.brokers import brokers
+from django_dlq.checkers import Checkers, checkers
 from django_dlq.registry import Registry, handlers
 from tests import scripted_broker
 from tests.scripted_broker import ScriptedBroker
@@ -19,6 +20,14 @@ def registry() -> Iterator[Registry]:
     before, handlers.handlers = handlers.handlers, []
     yield handlers
     handlers.handlers = before
+
+
+@pytest.fixture
+def no_checkers() -> Iterator[Checkers]:
+    """Give the process's checkers, of which there is none, and put back afterwards what was there."""
+    before, checkers.by_name = checkers.by_name, {}
+    yield checkers
+    checkers.by_name = before
 
 
 @pytest.fixture

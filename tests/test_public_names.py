@@ -11,7 +11,16 @@ from django_dlq import exceptions
 pytestmark = pytest.mark.once
 
 ROOMS = {
-    "django_dlq.outbox": {"Message", "publish", "publish_many"},
+    "django_dlq.outbox": {
+        "Message",
+        "Verdict",
+        "checker",
+        "half",
+        "half_message",
+        "prepare",
+        "publish",
+        "publish_many",
+    },
     "django_dlq.inbox": {
         "Compensate",
         "Decision",
@@ -47,6 +56,7 @@ CODES = {
     "DlqError": "error",
     "PublishError": "not_published",
     "OutsideTransaction": "outside_transaction",
+    "InsideTransaction": "inside_transaction",
     "InvalidMessage": "invalid_message",
     "BodyNotSerializable": "body_not_serializable",
     "MessageTooLarge": "message_too_large",
@@ -66,6 +76,13 @@ CODES = {
     "Expired": "expired",
     "SwallowedError": "swallowed_error",
     "TimeLimitExceeded": "time_limit_exceeded",
+    "HalfMessageError": "half_message_error",
+    "DecidedOtherwise": "decided_otherwise",
+    "UnknownHalfMessage": "unknown_half_message",
+    "UnknownChecker": "unknown_checker",
+    "CheckerConflict": "checker_conflict",
+    "CheckerUnreachable": "checker_unreachable",
+    "InvalidVerdict": "invalid_verdict",
     "DeskError": "desk_error",
     "IllegalTransition": "illegal_transition",
     "ReasonRequired": "reason_required",

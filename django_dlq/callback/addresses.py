@@ -62,7 +62,9 @@ class Target:
 def target_of(url: str) -> Target:
     """Take a URL apart; raise CheckerUnreachable unless it is an http or https URL of printable ASCII, without a user name."""
     if len(url) > LONGEST_URL or not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
-        raise CheckerUnreachable(f"a URL has at most {LONGEST_URL} characters, all of them printable ASCII, and no backslash")
+        raise CheckerUnreachable(
+            f"a URL has at most {LONGEST_URL} characters, all of them printable ASCII, and no backslash"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -481,4 +481,147 @@ class Migration(migrations.Migration):
             model_name="brokeroutage",
             constraint=models.UniqueConstraint(fields=("relay", "broker"), name="dlq_outage_once"),
         ),
+        migrations.CreateModel(
+            name="HalfMessage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "message_id",
+                    django_dlq.models.fields.ExactCharField(editable=False, max_length=255, verbose_name="message id"),
+                ),
+                (
+                    "message_key",
+                    django_dlq.models.fields.ExactCharField(editable=False, max_length=255, verbose_name="message key"),
+                ),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("key", django_dlq.models.fields.ExactTextField(blank=True, null=True, verbose_name="key")),
+                ("raw_key", models.BinaryField(null=True, verbose_name="raw key")),
+                (
+                    "tag",
+                    django_dlq.models.fields.ExactCharField(blank=True, default="", max_length=255, verbose_name="tag"),
+                ),
+                ("headers", django_dlq.models.fields.HeadersField(default=tuple, verbose_name="headers")),
+                ("body", models.BinaryField(null=True, verbose_name="body")),
+                ("broker", models.CharField(default="default", max_length=100, verbose_name="broker")),
+                ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
+                ("delay", models.DurationField(blank=True, null=True, verbose_name="delay")),
+                ("expires_in", models.DurationField(blank=True, null=True, verbose_name="expires in")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("prepared", "prepared"),
+                            ("undecided", "undecided"),
+                            ("committed", "committed"),
+                            ("rolled_back", "rolled back"),
+                        ],
+                        default="prepared",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                ("checker", models.CharField(blank=True, default="", max_length=255, verbose_name="checker")),
+                (
+                    "producer",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=100, verbose_name="producer"
+                    ),
+                ),
+                (
+                    "idempotency_key",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, editable=False, max_length=255, null=True, verbose_name="idempotency key"
+                    ),
+                ),
+                (
+                    "prepared_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="prepared at"),
+                ),
+                ("decided_at", models.DateTimeField(blank=True, null=True, verbose_name="decided at")),
+                (
+                    "decided_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("process", "the process"),
+                            ("check", "a check"),
+                            ("person", "a person"),
+                            ("producer", "a remote producer"),
+                        ],
+                        default="",
+                        max_length=20,
+                        verbose_name="decided by",
+                    ),
+                ),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="actor's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("checks", models.PositiveIntegerField(default=0, verbose_name="checks")),
+                ("most_checks", models.PositiveIntegerField(verbose_name="most checks")),
+                ("check_every", models.DurationField(verbose_name="check every")),
+                ("next_check_at", models.DateTimeField(blank=True, null=True, verbose_name="next check at")),
+                (
+                    "owner",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="asked by"),
+                ),
+                ("epoch", models.BigIntegerField(default=0, editable=False, verbose_name="epoch")),
+            ],
+            options={
+                "verbose_name": "half message",
+                "verbose_name_plural": "half messages",
+                "permissions": [
+                    ("commit_halfmessage", "Can commit half messages"),
+                    ("rollback_halfmessage", "Can roll back half messages"),
+                ],
+                "indexes": [
+                    django_dlq.models.indexes.PartialIndex(
+                        fields=["state", "next_check_at"], name="dlq_half_open", where=models.Q(("decided_at", None))
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("message_id",), name="dlq_half_id"),
+                    models.UniqueConstraint(fields=("producer", "idempotency_key"), name="dlq_half_request"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HalfMessageCheck",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="at")),
+                (
+                    "answer",
+                    models.CharField(
+                        choices=[
+                            ("commit", "commit"),
+                            ("rollback", "rollback"),
+                            ("unknown", "unknown"),
+                            ("unreachable", "not reached"),
+                            ("lost", "no report"),
+                            ("asked_again", "asked again"),
+                        ],
+                        max_length=20,
+                        verbose_name="answer",
+                    ),
+                ),
+                ("seconds", models.FloatField(default=0.0, verbose_name="seconds")),
+                ("owner", models.CharField(blank=True, default="", max_length=255, verbose_name="asked by")),
+                ("error_class", models.CharField(blank=True, default="", max_length=255, verbose_name="error")),
+                ("error_message", models.TextField(blank=True, default="", verbose_name="error message")),
+                ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
+                (
+                    "half",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="timeline",
+                        to="django_dlq.halfmessage",
+                        verbose_name="half message",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "check of a half message",
+                "verbose_name_plural": "checks of half messages",
+                "ordering": ["id"],
+            },
+        ),
     ]

@@ -59,7 +59,10 @@ def test_an_error_is_an_answer_of_no_use(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["429 Too Many", "502 Bad Gateway", "503 Unavailable", "504 Gateway Timeout"])
 def test_a_gateway_that_says_that_nobody_is_there_is_not_whom_we_asked(status: str) -> None:
-    with answering(answer(b"", status=status)) as server, pytest.raises(CheckerUnreachable, match=f"answered {status[:3]}"):
+    with (
+        answering(answer(b"", status=status)) as server,
+        pytest.raises(CheckerUnreachable, match=f"answered {status[:3]}"),
+    ):
         ask(server)
 
 

@@ -8,7 +8,7 @@ from django_dlq.conf import conf
 from tests.checks.found import found
 
 SECOND = timedelta(seconds=1)
-
+NO_HOSTS = ("", "https://a.example", "a.example/", "a.example/x", "a.example?", "a.example#", "u@a.example")
 
 WRONG = {
     "DLQ_HANDLERS_MODULE": ("E020", ["", "my handlers", "a.b", None, 5]),
@@ -37,21 +37,10 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
-    "DLQ_CHECKBACK_HOSTS": (
-        "E130",
-        [
-            "a.example",
-            None,
-            [5],
-            [""],
-            ["https://a.example"],
-            ["a.example/"],
-            ["a.example/x"],
-            ["a.example?"],
-            ["a#"],
-            ["u@a"],
-        ],
-    ),
+    "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),
+    "DLQ_CHECKBACK_EVERY": ("E121", [None, 30, timedelta(0)]),
+    "DLQ_CHECKBACK_MOST": ("E122", [None, 0, True, "15"]),
+    "DLQ_CHECKBACK_HOSTS": ("E130", ["a.example", None, [5], *([host] for host in NO_HOSTS)]),
     "DLQ_CHECKBACK_ALLOW_HTTP": ("E131", [None, 1, "yes"]),
     "DLQ_CHECKBACK_ALLOW_PRIVATE": ("E132", [None, 1, "yes"]),
     "DLQ_CHECKBACK_HTTP_TIMEOUT": ("E133", [None, 5, timedelta(0)]),
