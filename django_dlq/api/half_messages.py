@@ -100,6 +100,7 @@ class HalfMessageViewSet(ProblemViewSet):
         key = self._idempotency_key(request)
         with tracing.continuing(request.headers):
             half, is_new = producers.prepare(self.producer, **requests.read(Prepare, request), idempotency_key=key)
+        half.refresh_from_db()  # the moments are the database's
         url = self.reverse_action("detail", kwargs={**self.kwargs, "pk": str(half.pk)})
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return Response(HalfMessageSerializer(half).data, status=code, headers={"Location": url})

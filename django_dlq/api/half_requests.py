@@ -10,7 +10,7 @@ from django_dlq.api.requests import PairField, StrictSerializer, WithBody
 from django_dlq.exceptions import LONGEST_DELAY
 from django_dlq.message import Message
 
-TIMES: Final = ("check_after", "check_every", "most_checks")
+TIMES: Final[tuple[str, ...]] = ("check_after", "check_every", "most_checks")
 
 
 class SecondsField(serializers.FloatField):

@@ -60,7 +60,7 @@ class Target:
 
 
 def target_of(url: str) -> Target:
-    """Take a URL apart; raise CheckerUnreachable unless it is an http or https URL of printable ASCII, without a user name."""
+    """Take an http or https URL apart; raise CheckerUnreachable for any other text, and for one with a user name."""
     if len(url) > LONGEST_URL or not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
         raise CheckerUnreachable(
             f"a URL has at most {LONGEST_URL} characters, all of them printable ASCII, and no backslash"
@@ -88,7 +88,7 @@ def check_allowed(target: Target, rules: Rules) -> None:
 
 
 def places_of(target: Target, rules: Rules, *, seconds: float) -> Sequence[Place]:
-    """Return where to connect to; raise CheckerUnreachable if the name is unknown, or any of its addresses not allowed."""
+    """Return where to connect to; raise CheckerUnreachable if one of the name's addresses is not allowed."""
     found = _look_up(target, seconds)
     for _family, address in found:
         if not is_allowed(ipaddress.ip_address(address[0].partition("%")[0]), private=rules.allow_private):

@@ -50,7 +50,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, rules: Rules, sec
     """Send a POST request and return the body of its answer, which nobody has looked at yet.
 
     seconds: for everything together, from looking up the name to the answer's last byte.
-    Raises CheckerUnreachable if nobody was asked, and BadAnswer if somebody was, and the answer is not a 200, too long or late.
+    Raises CheckerUnreachable if nobody was asked, and BadAnswer if the answer is not a 200, too long or late.
     """
     allowance = Allowance(until=time.monotonic() + seconds)
     target = target_of(url)
