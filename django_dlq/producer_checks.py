@@ -11,22 +11,29 @@ Not promised: that it is asked once. A check whose answer is lost on its way com
 import json
 import time
 from datetime import UTC
+from typing import Final
 
+from django_dlq import half_messages
 from django_dlq.callback.addresses import Rules, check_allowed, target_of
 from django_dlq.callback.call import excerpt, post
 from django_dlq.callback.signature import signed_headers
-from django_dlq.checkers import Verdict
+from django_dlq.checkers import Verdict, checker
 from django_dlq.conf import conf
 from django_dlq.exceptions import BadAnswer, CheckerUnreachable
+from django_dlq.message import ReceivedMessage
 from django_dlq.models import HalfMessage, Producer
 
+CHECKER: Final = "django_dlq.producer"
 
-def ask_producer(half: HalfMessage) -> Verdict:
-    """Return what the producer of a half message says about it.
+
+@checker(CHECKER)
+def ask_producer(message: ReceivedMessage) -> Verdict:
+    """Return what the producer of a half message says about it; this is the checker of all that producers prepare.
 
     Raises CheckerUnreachable if nobody was asked, and BadAnswer if somebody was and gave no verdict.
     """
-    producer = Producer.objects.using(half._state.db).filter(name=half.producer).first()
+    half = half_messages.half(message.message_id)
+    producer = Producer.objects.filter(name=half.producer).first()
     if producer is None:
         raise CheckerUnreachable(f"there is no producer {half.producer!r} any more")
     if why := why_not_called(producer):

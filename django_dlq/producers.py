@@ -10,6 +10,7 @@ from django_dlq import half_messages
 from django_dlq.exceptions import IdempotencyKeyReused, TopicForbidden
 from django_dlq.message import Message
 from django_dlq.models import DecidedBy, HalfMessage, OutboxMessage, Producer
+from django_dlq.producer_checks import CHECKER
 from django_dlq.tracing import TRACEPARENT, TRACESTATE
 
 SAME: Final = ("topic", "key", "body_bytes", "tag", "broker", "priority", "delay", "expires_in")
@@ -33,7 +34,9 @@ def prepare(
     `outbox.prepare` raises. Not promised: that a key is remembered for longer than its half message is kept.
     """
     _check_topic(producer, message.topic)
-    row = half_messages.compose(message, check_after=check_after, check_every=check_every, most_checks=most_checks)
+    row = half_messages.compose(
+        message, checker=CHECKER, check_after=check_after, check_every=check_every, most_checks=most_checks
+    )
     row.producer, row.idempotency_key = producer.name, idempotency_key
     if found := _earlier(row, message):
         return found, False

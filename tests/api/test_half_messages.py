@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from django_dlq.message import Headers
 from django_dlq.models import DecidedBy, HalfMessage, HalfState, OutboxMessage, Producer
+from django_dlq.producer_checks import CHECKER
 from tests.api.conftest import JsonClient
 
 HALVES = "/dlq/half-messages/"
@@ -26,13 +27,8 @@ SignIn = Callable[..., APIClient]
 def sign_in_as(db: None) -> SignIn:
     def make(name: str = "billing", topics: tuple[str, ...] = ("payments", "billing.*"), **columns: Any) -> APIClient:
         user = User.objects.create_user(name)
-        columns = {
-            "name": name,
-            "user": user,
-            "topics": list(topics),
-            "callback_url": "https://billing.example/",
-        } | columns
-        Producer.objects.create(**columns)
+        columns = {"topics": list(topics), "callback_url": "https://billing.example/"} | columns
+        Producer.objects.create(name=name, user=user, **columns)
         client = JsonClient()
         client.force_login(user)
         return client
@@ -59,7 +55,7 @@ def test_a_prepared_message_is_seen_by_nobody_until_it_is_committed(billing: API
     half = HalfMessage.objects.get()
     assert (answer.status_code, answer.headers["Location"]) == (201, f"http://testserver{HALVES}{half.pk}/")
     assert answer.json().items() >= {"id": str(half.pk), "state": "prepared", "topic": "payments", "checks": 0}.items()
-    assert (half.producer, half.checker) == ("billing", "")
+    assert (half.producer, half.checker) == ("billing", CHECKER)
     assert not OutboxMessage.objects.exists()
 
     answer = decide(billing, "commit")

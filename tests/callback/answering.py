@@ -65,7 +65,9 @@ def answering(say: Say | bytes, tls: ssl.SSLContext | None = None) -> Iterator[A
         server.port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=[listener])
         thread.start()
-        yield server
-        server.leaving.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.leaving.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
