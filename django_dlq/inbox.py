@@ -169,12 +169,18 @@ def expect_sound_transaction(using: str) -> None:
     Django and PostgreSQL would both roll it back without a word, and the message would be gone as if handled.
     """
     connection = connections[using]
-    driver = getattr(connection.connection, "info", None)  # psycopg knows it without asking the server
-    if connection.needs_rollback or getattr(driver, "transaction_status", None) == IN_ERROR:
+    if connection.needs_rollback or _is_in_error(connection.connection):
         raise SwallowedError(
             "the handler caught a database error, which has undone its transaction; catch it around "
             "transaction.atomic(), inside the handler, so that only that part is undone"
         ) from getattr(connection, "rollback_exc", None)
+
+
+def _is_in_error(driver: object) -> bool:
+    # PostgreSQL's know it without asking the server. That of psycopg 3 knows it at once from libpq; its `info`, which
+    # is all that psycopg 2 has, is made anew for each question.
+    known = getattr(driver, "pgconn", None) or getattr(driver, "info", None)
+    return getattr(known, "transaction_status", None) == IN_ERROR
 
 
 def expires_at(message: ReceivedMessage) -> datetime | None:

@@ -82,7 +82,7 @@ class TestOnce:
         with transaction.atomic(), django_assert_num_queries(1):
             assert InboxMessage.objects.claim(message(), "shipping")
         with transaction.atomic(), django_assert_num_queries(1):
-            assert not InboxMessage.objects.using("default").claim(message(), "shipping")
+            assert not InboxMessage.objects.db_manager("default").claim(message(), "shipping")
 
     def test_many_are_claimed_by_one_statement_and_those_that_are_new_come_back_in_their_order(
         self, django_assert_num_queries

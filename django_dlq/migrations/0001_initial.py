@@ -226,11 +226,8 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "inbox message",
                 "verbose_name_plural": "inbox messages",
-                "indexes": [
-                    models.Index(fields=["message_key"], name="dlq_inbox_key"),
-                    models.Index(fields=["handled_at"], name="dlq_inbox_at"),
-                ],
-                "constraints": [models.UniqueConstraint(fields=("group", "message_key"), name="dlq_inbox_once")],
+                "indexes": [models.Index(fields=["handled_at"], name="dlq_inbox_at")],
+                "constraints": [models.UniqueConstraint(fields=("message_key", "group"), name="dlq_inbox_once")],
             },
         ),
         migrations.CreateModel(
