@@ -211,6 +211,7 @@ def _failure_columns(failure: Failure) -> dict[str, Any]:
         "error_message": failure.error_message,
         "traceback": failure.traceback,
         "fingerprint": failure.fingerprint,
+        "dependency": failure.dependency,
         "release": conf.DLQ_RELEASE,
     }
 

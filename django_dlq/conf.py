@@ -84,6 +84,16 @@ class Settings:
         return getattr(settings, "DLQ_NEVER_RETRY", ("django_dlq.exceptions.UnreadableBody",))
 
     @property
+    def DLQ_PROBE_INTERVAL(self) -> timedelta:
+        """The longest time between two probes of a dependency that is down."""
+        return getattr(settings, "DLQ_PROBE_INTERVAL", timedelta(seconds=2))
+
+    @property
+    def DLQ_REPLAY_AFTER_OUTAGE(self) -> bool:
+        """Whether the letters that died of an outage are replayed when it is over, without a person's doing."""
+        return getattr(settings, "DLQ_REPLAY_AFTER_OUTAGE", False)
+
+    @property
     def DLQ_PUBLISHED_RETENTION(self) -> timedelta | None:
         """How long published messages stay in the history; timedelta(0) keeps none, None keeps all."""
         return getattr(settings, "DLQ_PUBLISHED_RETENTION", timedelta(days=7))

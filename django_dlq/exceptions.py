@@ -18,6 +18,7 @@
     │   ├── RetryLater
     │   ├── Reject
     │   └── Skip
+    ├── DependencyDown               raised by a handler or a probe: what it depends on is down
     ├── UnknownHandler               a letter's handler is no longer in the code
     ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
     ├── Expired                      a message outlived its expiry
@@ -36,7 +37,8 @@
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
-        └── InvalidSwitch            also a ValueError; there is no such thing to pause or resume
+        ├── InvalidSwitch            also a ValueError; there is no such thing to pause or resume
+        └── UnknownDependency        also a ValueError; no handler depends on it
 
 `code` is stable: the API returns it, logs carry it, and tests may compare it.
 """
@@ -171,6 +173,12 @@ class Skip(HandlerDecision):
     code = "skipped"
 
 
+class DependencyDown(DlqError):
+    """What the handler depends on cannot be used now; once its circuit is open, this costs the message no attempt."""
+
+    code = "dependency_down"
+
+
 class UnknownHandler(DlqError):
     """No handler of this group takes this message any more."""
 
@@ -283,3 +291,9 @@ class InvalidSwitch(DeskError, ValueError):
     """What shall be paused or resumed is not one topic, one key of a topic, or one broker of DLQ_BROKERS."""
 
     code = "invalid_switch"
+
+
+class UnknownDependency(DeskError, ValueError):
+    """No handler depends on what was named, so its circuit would stop nothing."""
+
+    code = "unknown_dependency"

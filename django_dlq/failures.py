@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from django.db import router, transaction
 
@@ -70,7 +71,8 @@ def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -
         if not isinstance(cause, str | None):
             error.add_note(f"The handler's fingerprint of this is not text but {type(cause).__name__}.")
             cause = None
-    return Failure.of(error, message.group, handler.name, cause=cause)
+    failure = Failure.of(error, message.group, handler.name, cause=cause)
+    return replace(failure, dependency=handler.depends_on) if handler.is_outage(error) else failure
 
 
 def _bury(

@@ -24,6 +24,8 @@ message_failed = Signal()  # letter: DeadLetter, now retrying or dead
 handler_was_late = Signal()  # handler, messages, overtime: seconds beyond its timeout; they are handled all the same
 handler_hangs = Signal()  # handler, messages, overtime: seconds beyond its timeout; its process is about to end
 grace_is_over = Signal()  # seconds that a machine had to end in; its process is about to end without it
+circuit_opened = Signal()  # dependency: Dependency, as its row is then; its handlers are called no more, for a while
+circuit_closed = Signal()  # dependency: Dependency, as its row was before
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
 half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
@@ -115,6 +117,19 @@ def _log_grace_is_over(*, seconds: float, **_: Any) -> None:
     )
 
 
+@receiver(circuit_opened)
+def _log_circuit_opened(*, dependency: Any, **_: Any) -> None:
+    logger.error(
+        "the circuit of %s is open: %s; what needs it waits in the broker",
+        dependency.name, _why_open(dependency),
+    )  # fmt: skip
+
+
+@receiver(circuit_closed)
+def _log_circuit_closed(*, dependency: Any, **_: Any) -> None:
+    logger.warning("the circuit of %s is closed again; it was open since %s", dependency.name, dependency.opened_at)
+
+
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
@@ -130,6 +145,12 @@ def _log_switch_changed(*, pause: Any, is_paused: bool, actor_name: str, reason:
     logger.warning(
         "%s %s by %s: %s", "paused" if is_paused else "resumed", _one_line(str(pause)), actor_name, _one_line(reason)
     )
+
+
+def _why_open(dependency: Any) -> str:
+    if dependency.actor_name:
+        return _one_line(f"by {dependency.actor_name}: {dependency.reason}")
+    return _one_line(f"{dependency.error_class}: {dependency.error_message}")
 
 
 def _one_line(text: str) -> str:

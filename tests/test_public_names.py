@@ -24,6 +24,7 @@ ROOMS = {
     "django_dlq.inbox": {
         "Compensate",
         "Decision",
+        "DependencyDown",
         "Reject",
         "RetryLater",
         "RetryPolicy",
@@ -31,7 +32,9 @@ ROOMS = {
         "handle_once",
         "handler",
         "message",
+        "probe",
     },
+    "django_dlq.dependencies": {"close_circuit", "open_circuit", "replay_dead"},
     "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
     "django_dlq.switches": {"pause", "resume"},
     "django_dlq.testing": {"CapturedMessages", "DrainError", "Drained", "captured_messages", "drain"},
@@ -71,6 +74,7 @@ CODES = {
     "RetryLater": "retry_later",
     "Reject": "rejected",
     "Skip": "skipped",
+    "DependencyDown": "dependency_down",
     "UnknownHandler": "unknown_handler",
     "HandlerConflict": "handler_conflict",
     "Expired": "expired",
@@ -90,6 +94,7 @@ CODES = {
     "IllegalTransition": "illegal_transition",
     "ReasonRequired": "reason_required",
     "InvalidSwitch": "invalid_switch",
+    "UnknownDependency": "unknown_dependency",
 }
 
 

@@ -258,7 +258,7 @@ def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
 
 
 def test_an_error_before_there_is_a_letter_is_raised(monkeypatch):
-    monkeypatch.setattr(retries, "_lock_next", lambda group: pytest.fail("as a database would"))
+    monkeypatch.setattr(Retries, "_lock_next", lambda *_: pytest.fail("as a database would"))
 
     with pytest.raises(pytest.fail.Exception):
         Retries().run_once()

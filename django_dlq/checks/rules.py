@@ -62,6 +62,8 @@ RULES: Sequence[Rule] = (
     Rule("E070", "DLQ_LOCK_KEYS", is_switch, "True or False"),
     Rule("E071", "DLQ_RELAY_NOTIFY", is_switch, "True or False"),
     Rule("E072", "DLQ_CONSUMER_GRACE", is_span, "a timedelta above 0"),
+    Rule("E104", "DLQ_PROBE_INTERVAL", is_span, "a timedelta above 0"),
+    Rule("E105", "DLQ_REPLAY_AFTER_OUTAGE", is_switch, "True or False"),
     Rule("E120", "DLQ_CHECKBACK_AFTER", is_pause, "a timedelta of 0 or more"),
     Rule("E121", "DLQ_CHECKBACK_EVERY", is_span, "a timedelta above 0"),
     Rule("E122", "DLQ_CHECKBACK_MOST", is_count, "a number of checks above 0"),

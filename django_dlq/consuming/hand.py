@@ -101,6 +101,16 @@ class Hand:
                 return self._start(handler, most)
         return []
 
+    def held(self, is_blocked: Callable[[Handler], bool]) -> list[Delivery]:
+        """Return what cannot start while these handlers may not run, with what is behind it."""
+        held: list[Delivery] = []
+        for ready in self._ready.values():
+            if is_blocked(handler_of(ready[0])):
+                held += ready
+                for delivery in ready:
+                    held += self._behind[delivery.key] if delivery.key else ()
+        return held
+
     def returned(self, work: Sequence[Delivery]) -> None:
         """Take back what was started: what has an outcome is done, the rest is started again, first of its key.
 

@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, router, transaction
 
 from django_dlq import burial, failures, inbox, tracing
 from django_dlq import message as wire
+from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
@@ -37,49 +38,58 @@ def delivery_of(record: Record, group: str) -> Delivery:
     return Delivery(record, message, handler, outcome)
 
 
-def settle(work: Sequence[Delivery]) -> None:
+def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED) -> None:
     """Give each of these an outcome: deliveries of one handler, no more than it takes at once.
 
-    Raises only if the database cannot be reached. What has no outcome then has not been handled, and pays no attempt.
+    What has none afterwards has not been handled, and pays no attempt: it failed while its circuit is not closed, or
+    the database cannot be reached, which is raised.
     """
     if len(work) == 1:
-        _settle_one(work[0])
+        _settle_one(work[0], circuits)
         return
     for delivery in _expired(work):
-        _settle_one(delivery)
-    _settle_together([delivery for delivery in work if delivery.outcome is None])
+        _settle_one(delivery, circuits)
+    _settle_together([delivery for delivery in work if delivery.outcome is None], circuits)
 
 
-def _settle_one(delivery: Delivery) -> None:
+def _settle_one(delivery: Delivery, circuits: Circuits) -> None:
     try:
         is_new = _over_a_break(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
+        if circuits.claims(handler_of(delivery), error):
+            return
         failures.settle(delivery.message, handler_of(delivery), error)
         delivery.outcome = "failed"
     else:
         delivery.outcome = "handled" if is_new else "duplicate"
+        circuits.ended(handler_of(delivery), was_called=is_new)
 
 
-def _settle_together(work: Sequence[Delivery]) -> None:
+def _settle_together(work: Sequence[Delivery], circuits: Circuits) -> None:
     if len(work) < 2:
         for delivery in work:
-            _settle_one(delivery)
-    elif not _succeeds(work):
+            _settle_one(delivery, circuits)
+    elif not _succeeds(work, circuits):
         middle = len(work) // 2
-        _settle_together(work[:middle])
-        _settle_together(work[middle:])
+        _settle_together(work[:middle], circuits)
+        if not circuits.blocks(handler_of(work[0])):
+            _settle_together(work[middle:], circuits)
 
 
-def _succeeds(work: Sequence[Delivery]) -> bool:
-    """Handle them in one transaction; return False if the handler fails, on whichever of them it was."""
+def _succeeds(work: Sequence[Delivery], circuits: Circuits) -> bool:
+    """Handle them in one transaction; return False if the handler fails, on whichever of them it was.
+
+    If it is what they depend on that fails, nothing is to be looked for among them: they go back as they are.
+    """
     try:
         new = _over_a_break(partial(_handle_together, work))
     except BaseException as error:  # the one whose fault it is will raise it once more, alone
         if _is_nobodys_fault(error):
             raise
-        return False
+        return circuits.claims(handler_of(work[0]), error)
+    circuits.ended(handler_of(work[0]), was_called=bool(new))
     for delivery in work:
         delivery.outcome = "handled" if id(delivery.message) in new else "duplicate"
     return True

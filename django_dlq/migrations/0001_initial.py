@@ -49,6 +49,53 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Dependency",
+            fields=[
+                (
+                    "name",
+                    django_dlq.models.fields.ExactCharField(
+                        max_length=100, primary_key=True, serialize=False, verbose_name="name"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("closed", "closed"), ("open", "open"), ("half_open", "half-open")],
+                        default="closed",
+                        max_length=20,
+                        verbose_name="circuit",
+                    ),
+                ),
+                ("failures", models.PositiveIntegerField(default=0, verbose_name="failures in a row")),
+                ("trials", models.PositiveIntegerField(default=0, verbose_name="failed probes")),
+                ("opened_at", models.DateTimeField(blank=True, null=True, verbose_name="open since")),
+                ("next_probe_at", models.DateTimeField(blank=True, null=True, verbose_name="next probe at")),
+                ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="last failed at")),
+                ("error_class", models.CharField(blank=True, default="", max_length=255, verbose_name="error")),
+                ("error_message", models.TextField(blank=True, default="", verbose_name="error message")),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="opener's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("replay_by", models.CharField(blank=True, default="", max_length=255, verbose_name="replayed for")),
+                ("replay_until", models.DateTimeField(blank=True, null=True, verbose_name="replayed until")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="opened by",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "dependency",
+                "verbose_name_plural": "dependencies",
+                "permissions": [("open_dependency", "Can open circuits"), ("close_dependency", "Can close circuits")],
+            },
+        ),
+        migrations.CreateModel(
             name="DeadLetter",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -106,6 +153,12 @@ class Migration(migrations.Migration):
                 ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
                 ("fingerprint", models.CharField(max_length=32, verbose_name="fingerprint")),
                 ("release", models.CharField(blank=True, default="", max_length=255, verbose_name="release")),
+                (
+                    "dependency",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=100, verbose_name="dependency"
+                    ),
+                ),
                 ("holds_key", models.BooleanField(default=False, editable=False, verbose_name="holds its key")),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("replays", models.PositiveIntegerField(default=0, verbose_name="replays")),
@@ -467,6 +520,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="deadletter",
             index=models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=django_dlq.models.indexes.PartialIndex(
+                fields=["dependency", "state"],
+                name="dlq_letter_dependency",
+                where=models.Q(("dependency", ""), _negated=True),
+            ),
         ),
         migrations.AddIndex(
             model_name="deadletter",

@@ -4,6 +4,7 @@ from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
+from django_dlq.models.dependency import Circuit, Dependency
 from django_dlq.models.half_message import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfMessage, HalfState
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
 from django_dlq.models.inbox_message import InboxMessage, Outcome
@@ -25,10 +26,12 @@ __all__ = [
     "Actor",
     "Answer",
     "BrokerOutage",
+    "Circuit",
     "DatabaseNow",
     "DeadLetter",
     "DeadLetterEvent",
     "DecidedBy",
+    "Dependency",
     "HalfMessage",
     "HalfMessageCheck",
     "HalfState",

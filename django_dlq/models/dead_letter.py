@@ -96,6 +96,8 @@ class DeadLetter(StoredMessage):
     fingerprint = models.CharField(_("fingerprint"), max_length=32)
     release = models.CharField(_("release"), max_length=255, blank=True, default="")
 
+    # What its handler could not reach at the last attempt.
+    dependency = ExactCharField(_("dependency"), max_length=100, blank=True, default="")
     # While the letter is open, later messages of its topic and key wait in the outbox (DLQ_HOLD_TOPICS).
     holds_key = models.BooleanField(_("holds its key"), default=False, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -130,6 +132,7 @@ class DeadLetter(StoredMessage):
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),
             models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),
+            PartialIndex(fields=["dependency", "state"], where=~Q(dependency=""), name="dlq_letter_dependency"),
             PartialIndex(fields=["holds_key", "topic"], where=Q(holds_key=True), name="dlq_letter_holds_key"),
         ]
         permissions = [

@@ -37,6 +37,8 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
+    "DLQ_PROBE_INTERVAL": ("E104", [None, 2, timedelta(0)]),
+    "DLQ_REPLAY_AFTER_OUTAGE": ("E105", [None, 1, "yes"]),
     "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),
     "DLQ_CHECKBACK_EVERY": ("E121", [None, 30, timedelta(0)]),
     "DLQ_CHECKBACK_MOST": ("E122", [None, 0, True, "15"]),

@@ -14,6 +14,7 @@ ON_POSTGRESQL = [
     "test_commit_order.py",
     "test_consumers_killed.py",
     "test_debezium.py",
+    "test_dependency_outage.py",
     "test_four_relays.py",
     "test_handlers_that_do_not_end.py",
     "test_kafka_outage.py",
