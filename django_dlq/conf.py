@@ -154,6 +154,21 @@ class Settings:
         return getattr(settings, "DLQ_CHECKBACK_MOST", 15)
 
     @property
+    def DLQ_CHECKBACK_TIMEOUT(self) -> timedelta:
+        """How long a checker may take that has no timeout of its own."""
+        return getattr(settings, "DLQ_CHECKBACK_TIMEOUT", timedelta(seconds=10))
+
+    @property
+    def DLQ_CHECKBACK_THREADS(self) -> int:
+        """How many checkers a process asks at once, each in a thread with a database connection of its own."""
+        return getattr(settings, "DLQ_CHECKBACK_THREADS", 8)
+
+    @property
+    def DLQ_DECIDED_RETENTION(self) -> timedelta | None:
+        """How long decided half messages are kept; None keeps them for ever."""
+        return getattr(settings, "DLQ_DECIDED_RETENTION", timedelta(days=7))
+
+    @property
     def DLQ_LOCK_KEYS(self) -> bool:
         """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
         return getattr(settings, "DLQ_LOCK_KEYS", False)

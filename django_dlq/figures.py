@@ -92,6 +92,20 @@ class Letters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HalfMessages:
+    """Half messages by state, those that are open up to a bound, and the others as far as they are new.
+
+    The ages are 0.0 where there is none. `missing_checkers`: by name, how many wait for a checker that is not there.
+    """
+
+    states: Mapping[str, int]
+    oldest_prepared_seconds: float
+    oldest_undecided_seconds: float
+    missing_checkers: Mapping[str, int]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All figures of about one moment, on the database's clock."""
 
@@ -102,6 +116,7 @@ class Snapshot:
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
     letters: Letters
+    half_messages: HalfMessages
 
     def as_dict(self) -> dict[str, Any]:
         """Return what json.dumps takes; docs/reference/metrics.md has the names."""

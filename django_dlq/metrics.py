@@ -11,12 +11,26 @@ from typing import Any, Final
 
 from django.db.models import Avg, Count, F, Max, Min, Q
 
-from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot
+from django_dlq.checkers import checkers
+from django_dlq.figures import (
+    HalfMessages,
+    Letters,
+    Outage,
+    Outbox,
+    Paused,
+    Published,
+    Relays,
+    RelayState,
+    Share,
+    Snapshot,
+)
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
     DatabaseNow,
     DeadLetter,
+    HalfMessage,
+    HalfState,
     OutboxMessage,
     Pause,
     PublishedMessage,
@@ -36,6 +50,9 @@ MOST_PUBLISHED: Final = 10_000
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
 
+MOST_HALF_MESSAGES: Final = 10_000
+"""Half messages that are counted of each open state, and the newest ones whose states are told."""
+
 MOST_NAMED: Final = 1_000
 """Pauses and outages that are named."""
 
@@ -50,6 +67,7 @@ def snapshot() -> Snapshot:
         outages=outages(),
         pauses=pauses(),
         letters=letters(),
+        half_messages=half_messages(),
     )
 
 
@@ -148,6 +166,28 @@ def letters() -> Letters:
         states=states,
         held=dict(sorted(held.items())),
         exact=max(*states.values(), held.total()) <= MOST_LETTERS,
+    )
+
+
+def half_messages() -> HalfMessages:
+    """Tell how many half messages nobody has decided, since when, and what became of the newest ones."""
+    halves, now = HalfMessage.objects.order_by(), _now()
+    open_ones = {
+        state: halves.open()
+        .filter(state=state)[: MOST_HALF_MESSAGES + 1]
+        .aggregate(count=Count("pk"), since=Min("prepared_at"))
+        for state in (HalfState.PREPARED, HalfState.UNDECIDED)
+    }
+    newest = Counter(halves.order_by("-pk").values_list("state", flat=True)[:MOST_HALF_MESSAGES])
+    counts = {str(state): newest[state] for state in HalfState} | {
+        str(state): found["count"] for state, found in open_ones.items()
+    }
+    return HalfMessages(
+        states=counts,
+        oldest_prepared_seconds=_age(open_ones[HalfState.PREPARED]["since"], now),
+        oldest_undecided_seconds=_age(open_ones[HalfState.UNDECIDED]["since"], now),
+        missing_checkers=dict(halves.waiting().count_by_missing_checker(checkers.by_name)[:MOST_NAMED]),
+        exact=max(found["count"] for found in open_ones.values()) <= MOST_HALF_MESSAGES,
     )
 
 

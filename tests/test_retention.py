@@ -10,6 +10,8 @@ from django_dlq import retention
 from django_dlq.models import (
     DeadLetter,
     DeadLetterEvent,
+    HalfMessage,
+    HalfMessageCheck,
     InboxMessage,
     Kind,
     OutboxMessage,
@@ -18,6 +20,7 @@ from django_dlq.models import (
     in_future,
 )
 from django_dlq.retention import Retention
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 
 pytestmark = pytest.mark.django_db
@@ -218,3 +221,42 @@ def test_it_rests_between_batches_as_long_as_the_settings_say(settings):
     settings.DLQ_PRUNE_PAUSE = timedelta(seconds=2.5)
 
     assert Retention().pause == 2.5
+
+
+class TestHalfMessages:
+    @pytest.fixture(autouse=True)
+    def halves(self, no_checkers):
+        answering()
+        for days, state in (
+            (8, "committed"),
+            (8, "rolled_back"),
+            (6, "committed"),
+            (None, "undecided"),
+            (None, "prepared"),
+        ):
+            (half,) = due()
+            decided_at = None if days is None else in_future(-timedelta(days=days))
+            HalfMessage.objects.filter(pk=half.pk).update(
+                state=state, decided_at=decided_at, prepared_at=in_future(-timedelta(days=1000))
+            )
+            HalfMessageCheck.objects.create(half=half, answer="unknown")
+
+    def states(self):
+        return list(HalfMessage.objects.order_by("pk").values_list("state", flat=True))
+
+    def test_decided_ones_go_with_their_checks_and_open_ones_never_do(self):
+        assert Retention().run_once() == 2
+        assert self.states() == ["committed", "undecided", "prepared"]
+        assert HalfMessageCheck.objects.count() == 3
+        assert Retention().run_once() == 0
+
+    def test_all_may_be_kept(self, settings):
+        settings.DLQ_DECIDED_RETENTION = None
+
+        assert Retention().run_once() == 0
+        assert len(self.states()) == 5
+
+    def test_they_go_in_steps(self, monkeypatch):
+        monkeypatch.setattr(retention, "ROWS_PER_STEP", 1)
+
+        assert [Retention().run_once() for _ in range(3)] == [1, 1, 0]

@@ -1,6 +1,7 @@
 """The rows. QuerySets are the vocabulary; rows own their transitions."""
 
 from django_dlq.models.broker_outage import BrokerOutage
+from django_dlq.models.checking import Asked, give_back, lease_due, write_down
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
@@ -25,6 +26,7 @@ __all__ = [
     "TRANSITIONS",
     "Actor",
     "Answer",
+    "Asked",
     "BrokerOutage",
     "Circuit",
     "DatabaseNow",
@@ -52,8 +54,11 @@ __all__ = [
     "behind",
     "count_waiting",
     "database_now",
+    "give_back",
     "in_future",
     "in_own_transaction",
     "key_columns",
+    "lease_due",
     "open_key",
+    "write_down",
 ]

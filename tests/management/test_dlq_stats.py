@@ -8,9 +8,11 @@ import pytest
 from django.core.management import call_command
 
 from django_dlq import metrics
+from django_dlq.checkers import Checkers
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, OutboxMessage, Pause, RelayLane, RelayProcess, in_future
+from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, in_future
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -58,6 +60,18 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     assert "by ada: bad deploy\n" in told
     assert "held       1 keys of topic orders, each behind a dead letter\n" in told
     assert "letters    1 dead\n" in told
+
+
+def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> None:
+    answering()
+    due(2)
+    HalfMessage.objects.filter(pk=due()[0].pk).update(state="undecided", prepared_at=in_future(-3 * MINUTE))
+    told = stats()
+
+    assert "half       2 prepared, the oldest for " in told
+    assert "; 1 undecided, the oldest for 3 min 0 s; of the newest 0 committed, 0 rolled back\n" in told
+    no_checkers.by_name.clear()
+    assert "  2 wait for the checker 'charge', which this project does not have\n" in stats()
 
 
 def test_the_longest_come_first_and_the_rest_is_counted() -> None:
