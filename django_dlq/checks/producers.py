@@ -1,10 +1,11 @@
 """Producers that could not be asked what became of their half messages."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.core.checks import CheckMessage, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.db import connections
+from django.db import DatabaseError, connections, router
 
 from django_dlq.checks.settings import check_settings
 from django_dlq.models import Producer
@@ -12,11 +13,17 @@ from django_dlq.producer_checks import why_not_called
 
 
 @register("django_dlq", Tags.database)
-def check_producers(**_: Any) -> list[CheckMessage]:
+def check_producers(databases: Collection[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Look for active producers that the settings, or a secret that is missing, keep from being asked."""
-    using = Producer.objects.db
-    if Producer._meta.db_table not in connections[using].introspection.table_names() or check_settings():
-        return []  # before the first migration, or where another check says what is wrong
+    using = router.db_for_write(Producer)
+    if using not in (databases or ()) or check_settings():
+        return []  # or another check says what is wrong
+    try:
+        if Producer._meta.db_table not in connections[using].introspection.table_names():
+            return []  # the first migrate, which runs this before it makes the table
+        producers = list(Producer.objects.using(using).filter(is_active=True).order_by("name"))
+    except DatabaseError:
+        return []  # no database, or a table that is about to be migrated
     return [
         CheckWarning(
             f"The producer {producer.name!r} cannot be asked what became of its half messages: {why}.",
@@ -24,6 +31,6 @@ def check_producers(**_: Any) -> list[CheckMessage]:
             obj=producer,
             id="django_dlq.W130",
         )
-        for producer in Producer.objects.filter(is_active=True).order_by("name")
+        for producer in producers
         if (why := why_not_called(producer))
     ]
