@@ -243,7 +243,7 @@ def _tell(delivery: Delivery) -> bool:
     """Send the signal for what became of a delivery; return whether anything did."""
     if delivery.outcome == "handled":
         signals.tell(signals.message_handled, Consumer, message=delivery.message, handler=delivery.handler)
-    elif delivery.outcome not in (None, "failed"):  # what was done about that has told of itself
+    elif delivery.outcome not in (None, "failed", "parked"):  # what was done about that has told of itself
         signals.tell(signals.message_skipped, Consumer, message=delivery.message, why=delivery.outcome)
     return delivery.outcome is not None
 

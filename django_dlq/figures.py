@@ -84,10 +84,11 @@ class Paused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
-    """Dead letters by state, counted up to a bound; and those that hold their key, by topic."""
+    """Dead letters by state, counted up to a bound; those that hold their key, by topic; those parked, by group."""
 
     states: Mapping[str, int]
     held: Mapping[str, int]
+    parked: Mapping[str, int]
     exact: bool
 
 

@@ -157,14 +157,16 @@ def pauses() -> tuple[Paused, ...]:
 
 
 def letters() -> Letters:
-    """Count dead letters by state, and those behind which their key waits by topic, each up to a bound."""
+    """Count dead letters by state, those that hold their key by topic, and those parked by group, up to a bound."""
     states = {
         state.value: DeadLetter.objects.filter(state=state).order_by()[: MOST_LETTERS + 1].count() for state in State
     }
     held = Counter(DeadLetter.objects.holding().values_list("topic", flat=True)[: MOST_LETTERS + 1])
+    parked = Counter(DeadLetter.objects.parked().order_by().values_list("group", flat=True)[: MOST_LETTERS + 1])
     return Letters(
         states=states,
         held=dict(sorted(held.items())),
+        parked=dict(sorted(parked.items())),
         exact=max(*states.values(), held.total()) <= MOST_LETTERS,
     )
 

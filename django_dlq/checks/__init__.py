@@ -5,6 +5,6 @@ settings, handlers and tables of its own (half messages E120-E129, producers E13
 brokers' own.
 """
 
-from django_dlq.checks import brokers, circuits, databases, half_messages, handlers, producers, settings
+from django_dlq.checks import brokers, circuits, databases, half_messages, handlers, ordered, producers, settings
 
-__all__ = ["brokers", "circuits", "databases", "half_messages", "handlers", "producers", "settings"]
+__all__ = ["brokers", "circuits", "databases", "half_messages", "handlers", "ordered", "producers", "settings"]

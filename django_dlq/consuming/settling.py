@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, router, transaction
 
-from django_dlq import burial, failures, inbox, tracing
+from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
@@ -54,7 +54,7 @@ def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED) -> None:
 
 def _settle_one(delivery: Delivery, circuits: Circuits) -> None:
     try:
-        is_new = _over_a_break(partial(_handle, delivery))
+        outcome = _over_a_break(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
@@ -63,11 +63,12 @@ def _settle_one(delivery: Delivery, circuits: Circuits) -> None:
         failures.settle(delivery.message, handler_of(delivery), error)
         delivery.outcome = "failed"
     else:
-        delivery.outcome = "handled" if is_new else "duplicate"
-        circuits.ended(handler_of(delivery), was_called=is_new)
+        delivery.outcome = outcome
+        circuits.ended(handler_of(delivery), was_called=outcome == "handled")
 
 
 def _settle_together(work: Sequence[Delivery], circuits: Circuits) -> None:
+    work = _not_waiting(work, circuits)
     if len(work) < 2:
         for delivery in work:
             _settle_one(delivery, circuits)
@@ -120,17 +121,17 @@ def _is_nobodys_fault(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or lost_connection(error)
 
 
-def _handle(delivery: Delivery) -> bool:
+def _handle(delivery: Delivery) -> Outcome:
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
         with tracing.handling(message):
             handler_of(delivery).call([message])
         _end_replay(message)
 
-    if inbox.handle_once(delivery.message, delivery.message.group, handle):
-        return True
-    _end_replay(delivery.message)
-    return False
+    outcome = parking.handle_in_turn(delivery.message, handler_of(delivery), handle)
+    if outcome == "duplicate":
+        _end_replay(delivery.message)
+    return outcome
 
 
 def _handle_together(work: Sequence[Delivery]) -> set[int]:
@@ -146,6 +147,23 @@ def _handle_together(work: Sequence[Delivery]) -> set[int]:
         for message in messages:
             _end_replay(message)
     return set(map(id, new))
+
+
+def _not_waiting(work: Sequence[Delivery], circuits: Circuits) -> Sequence[Delivery]:
+    """Settle those alone whose key waits, where order matters, and return what else may be done now.
+
+    Asked for each half of what has failed together: in the first one a message may have failed that is before those of
+    the second.
+    """
+    if len(work) < 2 or not handler_of(work[0]).ordered:
+        return work
+    waits = parking.whose_keys_wait([delivery.message for delivery in work])
+    for delivery, must_wait in zip(work, waits, strict=True):
+        if must_wait:
+            _settle_one(delivery, circuits)
+            if delivery.outcome is None:
+                return []  # it goes back as if untouched, and what is behind it must not go before it
+    return [delivery for delivery in work if delivery.outcome is None]
 
 
 def _expired(work: Sequence[Delivery]) -> list[Delivery]:

@@ -76,6 +76,8 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")
     for topic, count in told.letters.held.items():
         yield _line("held", f"{count:,} keys of topic {topic}, each behind a dead letter")
+    for group, count in told.letters.parked.items():
+        yield _line("parked", f"{count:,} messages of group {group}, each behind one of its key that has failed")
 
 
 def _half_messages(told: Snapshot) -> Iterator[str]:

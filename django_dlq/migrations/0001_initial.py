@@ -124,6 +124,7 @@ class Migration(migrations.Migration):
                             ("retrying", "retrying"),
                             ("dead", "dead"),
                             ("replaying", "replaying"),
+                            ("parked", "parked"),
                             ("resolved", "resolved"),
                             ("discarded", "discarded"),
                             ("compensated", "compensated"),
@@ -177,6 +178,7 @@ class Migration(migrations.Migration):
                 ),
                 ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="closed at")),
                 ("open_key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+                ("order_key", models.CharField(editable=False, max_length=64, null=True)),
                 (
                     "corrects",
                     models.ForeignKey(
@@ -217,6 +219,8 @@ class Migration(migrations.Migration):
                             ("resolved", "resolved"),
                             ("skipped", "skipped"),
                             ("compensated", "compensated"),
+                            ("parked", "parked"),
+                            ("released", "released"),
                         ],
                         max_length=20,
                         verbose_name="kind",
@@ -413,6 +417,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="WaitingKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("order_key", models.CharField(editable=False, max_length=64, unique=True)),
+            ],
+            options={
+                "verbose_name": "waiting key",
+                "verbose_name_plural": "waiting keys",
+            },
+        ),
+        migrations.CreateModel(
             name="BrokerOutage",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -533,6 +548,14 @@ class Migration(migrations.Migration):
             model_name="deadletter",
             index=django_dlq.models.indexes.PartialIndex(
                 fields=["holds_key", "topic"], name="dlq_letter_holds_key", where=models.Q(("holds_key", True))
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=django_dlq.models.indexes.PartialIndex(
+                fields=["order_key", "state", "id"],
+                name="dlq_letter_order_key",
+                where=models.Q(("order_key__isnull", False)),
             ),
         ),
         migrations.AddConstraint(

@@ -11,7 +11,7 @@ from django_dlq import metrics
 from django_dlq.checkers import Checkers
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, in_future
+from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 
@@ -47,6 +47,7 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     BrokerOutage.objects.begin("host:1", "default", "timed out")
     Pause.objects.create(scope="topic", topic="orders", reason="bad deploy", actor_name="ada", digest="1")
     consumer_letter(holds_key=True)
+    consumer_letter(State.PARKED, message_key="order-2")
     told = stats()
 
     assert "outbox     1,200 due, 1 delayed, the oldest due for 1 h 2 min\n" in told
@@ -59,7 +60,8 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     assert "(1 of 1 relays): timed out\n" in told
     assert "by ada: bad deploy\n" in told
     assert "held       1 keys of topic orders, each behind a dead letter\n" in told
-    assert "letters    1 dead\n" in told
+    assert "parked     1 messages of group shipping, each behind one of its key that has failed\n" in told
+    assert "letters    1 dead, 1 parked\n" in told
 
 
 def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> None:
