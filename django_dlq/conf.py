@@ -74,6 +74,21 @@ class Settings:
         return getattr(settings, "DLQ_CONSUMER_GRACE", timedelta(seconds=30))
 
     @property
+    def DLQ_STORM_IN_ROW(self) -> int | None:
+        """How many fresh messages of a handler may fail in a row, in a process, before its group stops; None: any."""
+        return getattr(settings, "DLQ_STORM_IN_ROW", 50)
+
+    @property
+    def DLQ_STORM_SHARE(self) -> float | None:
+        """Which share of a handler's last messages may fail, in a process, before its group stops; None: all."""
+        return getattr(settings, "DLQ_STORM_SHARE", 0.5)
+
+    @property
+    def DLQ_STORM_WINDOW(self) -> int:
+        """Of how many messages DLQ_STORM_SHARE is a share."""
+        return getattr(settings, "DLQ_STORM_WINDOW", 200)
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)

@@ -24,6 +24,7 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── GroupIsStopped               too many of its messages failed in this release
     ├── HalfMessageError             about half messages
     │   ├── DecidedOtherwise         it is too late
     │   ├── UnknownHalfMessage       also a LookupError
@@ -207,6 +208,12 @@ class TimeLimitExceeded(DlqError):
     """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
 
     code = "time_limit_exceeded"
+
+
+class GroupIsStopped(DlqError):
+    """A consumer group takes nothing in this release, since too many of its messages failed, until a person acts."""
+
+    code = "group_is_stopped"
 
 
 class HalfMessageError(DlqError):

@@ -80,6 +80,7 @@ CODES = {
     "Expired": "expired",
     "SwallowedError": "swallowed_error",
     "TimeLimitExceeded": "time_limit_exceeded",
+    "GroupIsStopped": "group_is_stopped",
     "HalfMessageError": "half_message_error",
     "DecidedOtherwise": "decided_otherwise",
     "UnknownHalfMessage": "unknown_half_message",

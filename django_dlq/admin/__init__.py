@@ -5,6 +5,7 @@ from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, Pub
 from django_dlq.admin.pauses import PauseAdmin
 from django_dlq.admin.producers import ProducerAdmin
 from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
+from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -15,4 +16,5 @@ __all__ = [
     "PublishedMessageAdmin",
     "RelayLaneAdmin",
     "RelayProcessAdmin",
+    "StoppedGroupAdmin",
 ]

@@ -42,6 +42,14 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def is_count_or_none(value: Any) -> bool:
+    return value is None or is_count(value)
+
+
+def is_share_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1)
+
+
 def is_ladder(value: Any) -> bool:
     return value is None or (isinstance(value, Sequence) and not isinstance(value, str) and all(map(is_span, value)))
 

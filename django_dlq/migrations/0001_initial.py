@@ -375,6 +375,49 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="StoppedGroup",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="group")),
+                (
+                    "release",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=255, verbose_name="release"
+                    ),
+                ),
+                ("stop_key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+                (
+                    "stopped_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="stopped at"),
+                ),
+                ("handler", models.CharField(max_length=255, verbose_name="handler")),
+                ("failed", models.PositiveIntegerField(verbose_name="failed")),
+                ("out_of", models.PositiveIntegerField(verbose_name="out of")),
+                ("error_class", models.CharField(max_length=255, verbose_name="error class")),
+                ("error_message", models.TextField(verbose_name="error message")),
+                ("fingerprint", models.CharField(max_length=32, verbose_name="fingerprint")),
+                ("resumed_at", models.DateTimeField(blank=True, null=True, verbose_name="resumed at")),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="actor's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="actor",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "stopped group",
+                "verbose_name_plural": "stopped groups",
+                "permissions": [("resume_stoppedgroup", "Can resume stopped groups")],
+            },
+        ),
+        migrations.CreateModel(
             name="PublishedMessage",
             fields=[
                 (

@@ -17,6 +17,7 @@ from django_dlq.models.producer import Producer
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
+from django_dlq.models.stopped_group import StoppedGroup
 from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.waiting import behind, count_waiting
 from django_dlq.models.waiting_key import WaitingKey, order_key
@@ -52,6 +53,7 @@ __all__ = [
     "Scope",
     "Source",
     "State",
+    "StoppedGroup",
     "StoredMessage",
     "WaitingKey",
     "behind",
