@@ -13,7 +13,7 @@ from typing import Literal
 from django_dlq.message import Place, ReceivedMessage, Record
 from django_dlq.registry import Handler
 
-Outcome = Literal["handled", "duplicate", "failed", "tag", "group"]
+Outcome = Literal["handled", "duplicate", "failed", "parked", "tag", "group"]
 """What became of a message: for one that failed, what its handler wants; the last two are for no handler here."""
 
 Key = tuple[str, bytes]
@@ -101,6 +101,16 @@ class Hand:
             if most := min(handler.batch_size or 1, allowance(handler)):
                 return self._start(handler, most)
         return []
+
+    def held(self, is_blocked: Callable[[Handler], bool]) -> list[Delivery]:
+        """Return what cannot start while these handlers may not run, with what is behind it."""
+        held: list[Delivery] = []
+        for ready in self._ready.values():
+            if is_blocked(handler_of(ready[0])):
+                held += ready
+                for delivery in ready:
+                    held += self._behind[delivery.key] if delivery.key else ()
+        return held
 
     def returned(self, work: Sequence[Delivery]) -> None:
         """Take back what was started: what has an outcome is done, the rest is started again, first of its key.
