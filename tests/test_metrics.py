@@ -319,6 +319,14 @@ class TestLetters:
         assert found.held == {"orders": 1}
         assert found.exact
 
+    def test_what_is_parked_is_counted_by_group(self) -> None:
+        consumer_letter(State.RETRYING)
+        consumer_letter(State.PARKED, message_key="order-2")
+        consumer_letter(State.PARKED, message_key="order-3")
+        consumer_letter(State.PARKED, message_key="order-2", group="mails")
+
+        assert metrics.letters().parked == {"mails": 1, "shipping": 2}
+
     def test_they_are_counted_up_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(metrics, "MOST_LETTERS", 2)
         for number in range(4):
