@@ -188,6 +188,26 @@ class Settings:
         """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
         return getattr(settings, "DLQ_LOCK_KEYS", False)
 
+    @property
+    def DLQ_CHECKBACK_HOSTS(self) -> Sequence[str]:
+        """Hosts, as `host` or `host:port`, at which producers may be asked what became of a half message."""
+        return getattr(settings, "DLQ_CHECKBACK_HOSTS", ())
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_HTTP(self) -> bool:
+        """Whether producers may be asked without TLS."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_HTTP", False)
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_PRIVATE(self) -> bool:
+        """Whether producers may be asked at private addresses, those of this machine included."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_PRIVATE", False)
+
+    @property
+    def DLQ_CHECKBACK_HTTP_TIMEOUT(self) -> timedelta:
+        """How long a producer's whole answer may take, from the look-up of its name to the last byte."""
+        return getattr(settings, "DLQ_CHECKBACK_HTTP_TIMEOUT", timedelta(seconds=5))
+
 
 MASKED_FIELDS = (
     "password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie", "session",

@@ -8,6 +8,7 @@ from django_dlq.checks.values import (
     is_count_or_none,
     is_ladder,
     is_list_of_exceptions,
+    is_list_of_hosts,
     is_list_of_text,
     is_list_of_topics,
     is_pause,
@@ -76,4 +77,8 @@ RULES: Sequence[Rule] = (
     Rule("E123", "DLQ_CHECKBACK_TIMEOUT", is_span, "a timedelta above 0"),
     Rule("E124", "DLQ_CHECKBACK_THREADS", is_count, "a number of threads above 0"),
     Rule("E125", "DLQ_DECIDED_RETENTION", is_retention, "a timedelta, or None to keep all"),
+    Rule("E130", "DLQ_CHECKBACK_HOSTS", is_list_of_hosts, "a list of hosts, each as 'host' or 'host:port'"),
+    Rule("E131", "DLQ_CHECKBACK_ALLOW_HTTP", is_switch, "True or False"),
+    Rule("E132", "DLQ_CHECKBACK_ALLOW_PRIVATE", is_switch, "True or False"),
+    Rule("E133", "DLQ_CHECKBACK_HTTP_TIMEOUT", is_span, "a timedelta above 0"),
 )

@@ -6,6 +6,9 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from django_dlq.callback.addresses import target_of
+from django_dlq.exceptions import CheckerUnreachable
+
 
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
@@ -57,6 +60,15 @@ def is_list_of_text(value: Any) -> bool:
 
 def is_list_of_topics(value: Any) -> bool:
     return is_list_of_text(value) and all(topic and "*" not in topic[:-1] for topic in value)
+
+
+def is_list_of_hosts(value: Any) -> bool:
+    if not is_list_of_text(value):
+        return False
+    try:
+        return all(host and target_of(f"https://{host}").path == "/" and host[-1] not in "/?#" for host in value)
+    except CheckerUnreachable:
+        return False
 
 
 def is_list_of_exceptions(value: Any) -> bool:

@@ -13,6 +13,7 @@ from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.own_transaction import in_own_transaction
 from django_dlq.models.parked import count_parked, let_go, letter_before, release_next
 from django_dlq.models.pause import Pause, Pauses, Scope
+from django_dlq.models.producer import Producer
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
@@ -45,6 +46,7 @@ __all__ = [
     "Outcome",
     "Pause",
     "Pauses",
+    "Producer",
     "PublishedMessage",
     "RelayLane",
     "RelayProcess",

@@ -8,7 +8,7 @@ from django_dlq.conf import conf
 from tests.checks.found import found
 
 SECOND = timedelta(seconds=1)
-
+NO_HOSTS = ("", "https://a.example", "a.example/", "a.example/x", "a.example?", "a.example#", "u@a.example")
 
 WRONG = {
     "DLQ_HANDLERS_MODULE": ("E020", ["", "my handlers", "a.b", None, 5]),
@@ -48,6 +48,10 @@ WRONG = {
     "DLQ_CHECKBACK_TIMEOUT": ("E123", [None, 10, timedelta(0)]),
     "DLQ_CHECKBACK_THREADS": ("E124", [None, 0, True, "8"]),
     "DLQ_DECIDED_RETENTION": ("E125", [7, -SECOND, "7 days"]),
+    "DLQ_CHECKBACK_HOSTS": ("E130", ["a.example", None, [5], *([host] for host in NO_HOSTS)]),
+    "DLQ_CHECKBACK_ALLOW_HTTP": ("E131", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_ALLOW_PRIVATE": ("E132", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_HTTP_TIMEOUT": ("E133", [None, 5, timedelta(0)]),
 }
 
 
