@@ -83,6 +83,17 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCircuit:
+    """A circuit that is not closed. `actor` is who has opened it by hand; empty where it opened by itself."""
+
+    dependency: str
+    state: str
+    since: datetime
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
     """Dead letters by state, counted up to a bound; and those that hold their key, by topic."""
 
@@ -101,6 +112,7 @@ class Snapshot:
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
+    circuits: tuple[OpenCircuit, ...]
     letters: Letters
 
     def as_dict(self) -> dict[str, Any]:

@@ -11,12 +11,25 @@ from typing import Any, Final
 
 from django.db.models import Avg, Count, F, Max, Min, Q
 
-from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot
+from django_dlq.figures import (
+    Letters,
+    OpenCircuit,
+    Outage,
+    Outbox,
+    Paused,
+    Published,
+    Relays,
+    RelayState,
+    Share,
+    Snapshot,
+)
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
+    Circuit,
     DatabaseNow,
     DeadLetter,
+    Dependency,
     OutboxMessage,
     Pause,
     PublishedMessage,
@@ -49,6 +62,7 @@ def snapshot() -> Snapshot:
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
+        circuits=circuits(),
         letters=letters(),
     )
 
@@ -132,6 +146,21 @@ def pauses() -> tuple[Paused, ...]:
             key=row.key,
             since=row.at,
             reason=row.reason,
+            actor=row.actor_name,
+        )
+        for row in rows
+    )
+
+
+def circuits() -> tuple[OpenCircuit, ...]:
+    """Tell which circuits are not closed, the longest ago opened first."""
+    rows = Dependency.objects.exclude(state=Circuit.CLOSED).order_by("opened_at", "name")[:MOST_NAMED]
+    return tuple(
+        OpenCircuit(
+            dependency=row.name,
+            state=row.state,
+            since=row.opened_at or _now(),
+            reason=row.reason if row.is_by_hand else f"{row.error_class}: {row.error_message}",
             actor=row.actor_name,
         )
         for row in rows
