@@ -112,6 +112,11 @@ def _pages() -> dict[str, str]:
         "relays": "/admin/django_dlq/relayprocess/",
         "relay": f"/admin/django_dlq/relayprocess/{quote(relay.pk)}/change/",
         "lanes": "/admin/django_dlq/relaylane/",
+        "dependencies": "/admin/django_dlq/dependency/",
+        "dependency": "/admin/django_dlq/dependency/logistics/change/",
+        "circuit-open": "/admin/django_dlq/dependency/add/?dependency=logistics",
+        "circuit-close": "/admin/django_dlq/dependency/logistics/delete/",
+        "circuit-replay": "/admin/django_dlq/dependency/logistics/replay/",
     }
 
 
