@@ -18,6 +18,7 @@ from django_dlq.checkers import checkers
 from django_dlq.composing import check_size, check_span, message_columns
 from django_dlq.conf import conf
 from django_dlq.exceptions import DecidedOtherwise, InsideTransaction, InvalidMessage, UnknownHalfMessage
+from django_dlq.fingerprint import one_line
 from django_dlq.message import Body, Message
 from django_dlq.models import HalfMessage, HalfState, OutboxMessage, in_future, in_own_transaction
 from django_dlq.models.fresh import fresh
@@ -181,6 +182,6 @@ def _roll_back(row: HalfMessage, error: Exception) -> None:
     # What the caller must hear of is his own error; a decision that fails is left to the checker.
     with suppress(DatabaseError):
         try:
-            row.rollback(reason=f"{type(error).__name__}: {error}")
+            row.rollback(reason=one_line(error))
         except (DecidedOtherwise, UnknownHalfMessage) as refusal:
             error.add_note(str(refusal))

@@ -71,6 +71,7 @@ def handler(
     concurrency: int = 1,
     timeout: timedelta | None = None,
     rate_limit: str | float | None = None,
+    ordered: bool = False,
     depends_on: str = "",
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
@@ -91,6 +92,10 @@ def handler(
     that takes longer than `timeout` fails at its next database statement; one that makes none within
     DLQ_CONSUMER_GRACE counts as failed, and ends the process.
 
+    With `ordered`, a message on which it fails lets the later ones of its topic and record key wait, until it is
+    handled, skipped, compensated or discarded: they are parked in the database, and then handled one after the other by
+    the machines that make retries. Messages of other keys, and those without a key, do not wait.
+
     `depends_on` names what the function cannot do without, such as another service. While that is down, as its `probe`
     and the function's own failures tell, the function is not called, and its messages wait in the broker.
 
@@ -107,6 +112,8 @@ def handler(
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
     if fingerprint is not None and not callable(fingerprint):
         raise TypeError(f"fingerprint is a function of a message and an error, not {fingerprint!r}")
+    if not isinstance(ordered, bool):
+        raise TypeError(f"ordered is True or False, not {ordered!r}")
     check_rule(on_failure)
     if depends_on:
         _check_dependency(depends_on)
@@ -126,6 +133,7 @@ def handler(
                 concurrency=concurrency,
                 timeout=timeout,
                 messages_per_second=None if rate_limit is None else per_second(rate_limit),
+                ordered=ordered,
                 depends_on=depends_on,
             )
         )

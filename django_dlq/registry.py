@@ -27,7 +27,8 @@ class Handler:
 
     Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
     `batch_size` it is called with a list of up to so many messages. At most `concurrency` calls of it run at once in a
-    process, each up to `timeout`, with at most so many messages per second. While what it `depends_on` is down it
+    process, each up to `timeout`, with at most so many messages per second. If it is `ordered`, it takes no message
+    while one before it of the same key is a dead letter or waits for its retry. While what it `depends_on` is down it
     is not called; "" is nothing.
     """
 
@@ -43,6 +44,7 @@ class Handler:
     concurrency: int = 1
     timeout: timedelta | None = None
     messages_per_second: float | None = None
+    ordered: bool = False
     depends_on: str = ""
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:

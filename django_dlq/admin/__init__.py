@@ -4,7 +4,9 @@ from django_dlq.admin.dead_letters import DeadLetterAdmin
 from django_dlq.admin.dependencies import DependencyAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
+from django_dlq.admin.producers import ProducerAdmin
 from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
+from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -12,7 +14,9 @@ __all__ = [
     "InboxMessageAdmin",
     "OutboxMessageAdmin",
     "PauseAdmin",
+    "ProducerAdmin",
     "PublishedMessageAdmin",
     "RelayLaneAdmin",
     "RelayProcessAdmin",
+    "StoppedGroupAdmin",
 ]

@@ -12,7 +12,7 @@ from typing import Literal
 from django_dlq.message import Place, ReceivedMessage, Record
 from django_dlq.registry import Handler
 
-Outcome = Literal["handled", "duplicate", "failed", "tag", "group"]
+Outcome = Literal["handled", "duplicate", "failed", "parked", "tag", "group"]
 """What became of a message: for one that failed, what its handler wants; the last two are for no handler here."""
 
 Key = tuple[str, bytes]

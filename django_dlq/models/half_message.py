@@ -1,14 +1,17 @@
 """Half messages: prepared before work outside this database, invisible until they are committed or rolled back."""
 
+from collections.abc import Collection
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Self
 
 from django.db import models, router, transaction
-from django.db.models import Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq import signals
 from django_dlq.exceptions import DecidedOtherwise, IllegalTransition, UnknownHalfMessage
+from django_dlq.message import ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.fresh import fresh
@@ -57,14 +60,36 @@ class HalfMessageQuerySet(models.QuerySet["HalfMessage"]):
         # The column of the partial index, which the planner knows by this condition only.
         return self.filter(decided_at=None)
 
+    def waiting(self) -> Self:
+        """Those whose checker is still to be asked."""
+        return self.open().filter(state=HalfState.PREPARED)
+
     def due(self) -> Self:
         """Those whose next check is due, by the database's clock; the longest due first."""
-        due = self.open().filter(state=HalfState.PREPARED, next_check_at__lte=DatabaseNow())
-        return due.order_by("next_check_at", "pk")
+        return self.waiting().filter(next_check_at__lte=DatabaseNow()).order_by("next_check_at", "pk")
+
+    def count_by_missing_checker(self, names: Collection[str]) -> "models.QuerySet[HalfMessage, tuple[str, int]]":
+        """Return the names of checkers besides these, and how many half messages of this project name each."""
+        orphans = self.filter(producer="").exclude(checker__in=names).order_by("checker")
+        return orphans.values_list("checker").annotate(count=Count("pk"))
 
     def decided(self) -> Self:
         """Those that were committed or rolled back."""
         return self.filter(state__in=DECIDED)
+
+    def outdated(self, age: timedelta, *, most: int) -> list[int]:
+        """Return ids of up to so many that were decided longer ago than this, by the database's clock.
+
+        Only the oldest are looked at, since no index knows when they were decided: they were so in about their order.
+        """
+        is_over = ExpressionWrapper(Q(decided_at__lt=in_future(-age)), output_field=BooleanField())
+        oldest = self.decided().order_by("pk").values_list("pk", is_over)[:most]
+        return [pk for pk, over in oldest if over]
+
+    def move(self, verb: str, **changes: Any) -> int:
+        """Carry out one transition, with these columns; return for how many the state allows it now."""
+        sources, target = HALF_TRANSITIONS[verb]
+        return self.filter(state__in=sources).update(state=target, **changes)
 
 
 class HalfMessage(StoredMessage):
@@ -138,7 +163,7 @@ class HalfMessage(StoredMessage):
         with self._transaction():
             if not self._decide("commit", by=by, actor_name=actor_name, reason=reason):
                 return None
-            row = self._outbox_row()
+            row = self.outbox_row()
             OutboxMessage.objects.using(self._state.db).add([row])
         return row
 
@@ -157,6 +182,21 @@ class HalfMessage(StoredMessage):
         if not self._move("ask_again", **changes):
             raise IllegalTransition(f"half message {self.pk} is not undecided, so there is nothing to ask again")
         self.refresh_from_db(using=self._state.db)
+
+    def outbox_row(self) -> OutboxMessage:
+        """Return the row that a commit writes."""
+        row = fresh(OutboxMessage, {**self.message_columns(), "priority": self.priority})
+        if self.delay is not None:
+            row.due_at = in_future(self.delay)
+        if self.expires_in is not None:
+            row.expires_at = in_future(self.expires_in)
+        return row
+
+    def received(self) -> ReceivedMessage:
+        """Return the message as its checker is called with it."""
+        row = fresh(OutboxMessage, self.message_columns())
+        record = row.record()._replace(timestamp=self.prepared_at)
+        return ReceivedMessage.of(record, "", attempt=self.checks + 1)
 
     def forget_expressions(self) -> None:
         """Let what the database's clock has computed be read from the database if somebody asks for it."""
@@ -196,19 +236,9 @@ class HalfMessage(StoredMessage):
 
     def _move(self, verb: str, **changes: Any) -> bool:
         """Carry out one transition, with these columns; return whether the row's state allows it now."""
-        sources, target = HALF_TRANSITIONS[verb]
-        rows = HalfMessage.objects.using(self._state.db).filter(pk=self.pk, state__in=sources)
-        if not rows.update(state=target, **changes):
+        if not HalfMessage.objects.using(self._state.db).filter(pk=self.pk).move(verb, **changes):
             return False
-        for name, value in {"state": target, **changes}.items():
+        for name, value in {"state": HALF_TRANSITIONS[verb][1], **changes}.items():
             setattr(self, name, value)
         self.forget_expressions()
         return True
-
-    def _outbox_row(self) -> OutboxMessage:
-        row = fresh(OutboxMessage, {**self.message_columns(), "priority": self.priority})
-        if self.delay is not None:
-            row.due_at = in_future(self.delay)
-        if self.expires_in is not None:
-            row.expires_at = in_future(self.expires_in)
-        return row

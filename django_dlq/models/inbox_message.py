@@ -16,6 +16,7 @@ from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
+from django_dlq.models.waiting_key import WaitingKey
 
 COLUMNS = ("group", "message_key", "message_id", "topic")
 
@@ -64,6 +65,20 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         with connections[self.db].cursor() as cursor:
             cursor.execute(statement, values)
             return bool(cursor.rowcount)
+
+    def claim_in_turn(self, message: ReceivedMessage, group: str, order_key: str) -> bool:
+        """Do the same with the same single statement, unless a letter of the message's key is open; tell which.
+
+        False says either: that the message is done, or that the key waits. `is_done` tells them apart.
+        """
+        values = (group, message.message_key, message.message_id, message.topic, order_key)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_claim_in_turn(self.db), values)
+            return bool(cursor.rowcount)
+
+    def is_done(self, message: ReceivedMessage, group: str) -> bool:
+        """Tell whether the group is done with the message."""
+        return bool(self.filter(group=group, message_key=message.message_key).exists())
 
     def claim_many(self, messages: Iterable[ReceivedMessage], group: str) -> list[ReceivedMessage]:
         """Do the same for many messages with one statement; return those that are new, each once, in their order.
@@ -130,6 +145,14 @@ def _claim_otherwise(using: str) -> str:
     columns = (*COLUMNS, "outcome", "reason")
     marks = ", ".join(["%s"] * len(columns))
     return f"{_insert(using, columns)} VALUES ({marks}) {_unless_there(using, columns)}"
+
+
+@cache
+def _claim_in_turn(using: str) -> str:
+    quote = connections[using].ops.quote_name
+    source = "FROM DUAL" if connections[using].vendor == "mysql" else ""
+    waiting = f"SELECT 1 FROM {quote(WaitingKey._meta.db_table)} WHERE order_key = %s"  # noqa: S608
+    return f"{_insert(using)} SELECT %s, %s, %s, %s {source} WHERE NOT EXISTS ({waiting}) {_unless_there(using)}"
 
 
 @cache

@@ -290,7 +290,7 @@ class BrokerConformance:
             polls.append(poll(member, 0.3))
 
         until(lambda: any(polls) and not polls[-1], doing=keep_alive_and_poll)
-        meanwhile = sum(polls, [])
+        meanwhile = [record for records in polls for record in records]
         assert held not in {record.place for record in meanwhile}
         assert member.hold(())
         until(lambda: len(meanwhile) + len(afterwards) == 40, doing=lambda: afterwards.extend(poll(member, 0.3)))

@@ -150,6 +150,8 @@ def test_the_page_about_metrics_has_the_bounds() -> None:
     assert f"Up to {backlog.MOST_ROWS:,} due and {backlog.MOST_SCATTERED:,} delayed" in text
     assert f"draws {backlog.SAMPLED_PAGES:,} pages" in text
     assert f"the newest {metrics.MOST_PUBLISHED:,} rows" in text
+    assert f"among the newest {metrics.MOST_HALF_MESSAGES:,} half messages" in text
+    assert f"has more than {metrics.MOST_HALF_MESSAGES:,}, where" in text
     assert f"over {metrics.MOST_LETTERS:,}, where counting ends" in text
     assert f"at most {metrics.MOST_NAMED:,}" in text
     assert quick_read.LONGEST == 1  # "longer than a second"
