@@ -12,10 +12,10 @@ from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
 
 from django_dlq import signals
-from django_dlq.conf import conf
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.fingerprint import Failure
-from django_dlq.hold_policy import must_hold
+from django_dlq.hold_policy import EXPIRED, must_hold
+from django_dlq.letter_columns import failure_columns, received_columns
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import (
     DatabaseNow,
@@ -25,9 +25,10 @@ from django_dlq.models import (
     OutboxMessage,
     Source,
     State,
+    WaitingKey,
     in_future,
-    key_columns,
-    open_key,
+    let_go,
+    release_next,
 )
 from django_dlq.registry import Handler
 
@@ -73,7 +74,8 @@ def bury_received(
 ) -> DeadLetter:
     """Write down that a message could not be handled: to be retried after `delay`, or dead if that is None.
 
-    A message has one open letter per group, however often it is delivered; each failure is a line in its timeline.
+    A message has one open letter per group, however often it is delivered; each failure is a line in its timeline. If
+    the handler is ordered, its key waits from now on.
     """
     try:
         letter = _bury_received(message, failure, handler=handler, delay=delay)
@@ -96,12 +98,14 @@ def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
     with transaction.atomic(using=_database()):
         letter.move("resolve")
         DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
+        release_next(letter, actor=actor)
 
 
 def skip(letter: DeadLetter, *, actor: str, reason: str) -> None:
     """Settle a letter whose message its handler has decided to pass over; in the caller's transaction."""
     letter.move("skip")
     DeadLetterEvent.objects.note(letter, Kind.SKIPPED, actor=actor, reason=reason)
+    release_next(letter, actor=actor)
 
 
 def compensate(
@@ -109,11 +113,12 @@ def compensate(
 ) -> None:
     """Write down that a message failed and that the function `by` made it good; in the caller's transaction."""
     if letter is None:
-        columns = _received_columns(message, handler) | {"open_key": None, "closed_at": DatabaseNow()}
+        columns = received_columns(message, handler) | {"open_key": None, "closed_at": DatabaseNow()}
         letter = _new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
     else:
         _write_failure(letter, failure, delay=None, verb="compensate")
     DeadLetterEvent.objects.note(letter, Kind.COMPENSATED, actor=actor, data={"by": by})
+    release_next(letter, actor=actor)
 
 
 def lock_retrying(letter: DeadLetter) -> DeadLetter | None:
@@ -123,10 +128,13 @@ def lock_retrying(letter: DeadLetter) -> DeadLetter | None:
 
 
 def lock_open(message: ReceivedMessage) -> DeadLetter | None:
-    """Lock the message's open letter until the end of the transaction, if there is one that nobody has locked."""
+    """Lock the message's open letter until the end of the transaction, if there is one that nobody has locked.
+
+    One that is parked is left alone: when its turn comes, the message is found to be done.
+    """
     can_skip = connections[_database()].features.has_select_for_update_skip_locked
     letters = DeadLetter.objects.of_message(message.group, message.message_key)
-    return letters.select_for_update(skip_locked=can_skip).first()
+    return letters.active().select_for_update(skip_locked=can_skip).first()
 
 
 def resolve_replays(letter_ids: Iterable[int]) -> None:
@@ -155,31 +163,25 @@ def _bury_received(
     with transaction.atomic(using=_database()):
         letter = DeadLetter.objects.select_for_update().of_message(message.group, message.message_key).first()
         if letter is None:
-            return _new_letter(failure, delay=delay, **_received_columns(message, handler))
+            return _new_received_letter(message, failure, handler=handler, delay=delay)
+        if letter.state == State.PARKED:
+            # It was tried where nobody knew yet that it has to wait. Its turn comes.
+            _note_failure(letter, failure, is_new=True)
+            return letter
         # A dead letter that is delivered again and a replay that fails are for a person, not for the ladder.
         _write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
         return letter
 
 
-def _received_columns(message: ReceivedMessage, handler: Handler) -> dict[str, Any]:
-    record = message.record
-    return {
-        "source": Source.CONSUMER,
-        "message_id": message.message_id,
-        "message_key": message.message_key,
-        "open_key": open_key(message.group, message.message_key),
-        "topic": record.topic,
-        "tag": message.tag,
-        "headers": record.headers,
-        "body": record.body,
-        "broker": handler.broker,
-        "group": message.group,
-        "handler": handler.name[:255],
-        "partition": record.partition,
-        "offset": record.offset,
-        "sent_at": record.timestamp,
-        **key_columns(record.key),
-    }
+def _new_received_letter(
+    message: ReceivedMessage, failure: Failure, *, handler: Handler, delay: timedelta | None
+) -> DeadLetter:
+    columns = received_columns(message, handler)
+    if failure.error_class == EXPIRED:  # whoever set the expiry has said that the others can do without it
+        columns["order_key"] = None
+    if columns["order_key"] is not None:
+        WaitingKey.objects.hold(columns["order_key"])
+    return _new_letter(failure, delay=delay, **columns)
 
 
 def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) -> DeadLetter:
@@ -187,7 +189,7 @@ def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) ->
     letter = DeadLetter.objects.create(
         next_attempt_at=None if delay is None else in_future(delay),
         attempts=1,
-        **_failure_columns(failure),
+        **failure_columns(failure),
         **columns,
     )
     # What the database's clock has filled in.
@@ -200,19 +202,11 @@ def _write_failure(
     letter: DeadLetter, failure: Failure, *, delay: timedelta | None, verb: str = "", **changes: Any
 ) -> None:
     is_new = failure.fingerprint != letter.fingerprint
-    changes |= _failure_columns(failure)
+    changes |= failure_columns(failure)
     letter.failed_again(verb or ("give_up" if delay is None else "retry"), delay=delay, **changes)
     _note_failure(letter, failure, is_new=is_new)
-
-
-def _failure_columns(failure: Failure) -> dict[str, Any]:
-    return {
-        "error_class": failure.error_class[:255],
-        "error_message": failure.error_message,
-        "traceback": failure.traceback,
-        "fingerprint": failure.fingerprint,
-        "release": conf.DLQ_RELEASE,
-    }
+    if failure.error_class == EXPIRED:
+        let_go(letter, actor=letter.source)
 
 
 def _note_failure(letter: DeadLetter, failure: Failure, *, is_new: bool) -> None:

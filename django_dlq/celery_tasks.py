@@ -14,6 +14,7 @@ Not promised: the latency of `dlq_run`, which waits for nobody's tick. A consume
 from collections.abc import Callable
 from typing import ParamSpec
 
+from django_dlq.checkback import CheckBack
 from django_dlq.consumer import Consumer
 from django_dlq.debezium import expect_relay
 from django_dlq.relay import Relay
@@ -65,6 +66,12 @@ def consume(group: str) -> int:
 def retry() -> int:
     """Make the attempts that are due; return how many were made."""
     return until_idle(Retries(), limit=SECONDS)
+
+
+@task
+def checkback() -> int:
+    """Ask about half messages that are due; return about how many."""
+    return until_idle(CheckBack(), limit=SECONDS)
 
 
 @task

@@ -91,6 +91,10 @@ class CircuitBreaker:
             self._probe_began = None
 
     def _pause(self) -> float:
-        doublings = min(self.troubles - self._threshold, 30)
-        longest: float = min(self._longest, FIRST_PAUSE * 2**doublings)
-        return longest * (1 + self._chance()) / 2
+        return pause_after(self.troubles - self._threshold, longest=self._longest, chance=self._chance)
+
+
+def pause_after(trials: int, *, longest: float, chance: Callable[[], float] = random.random) -> float:
+    """Return the seconds to leave alone what has failed so many trials: doubling up to `longest`, with jitter."""
+    full: float = min(longest, FIRST_PAUSE * 2 ** min(trials, 30))
+    return full * (1 + chance()) / 2

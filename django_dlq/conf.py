@@ -74,6 +74,21 @@ class Settings:
         return getattr(settings, "DLQ_CONSUMER_GRACE", timedelta(seconds=30))
 
     @property
+    def DLQ_STORM_IN_ROW(self) -> int | None:
+        """How many fresh messages of a handler may fail in a row, in a process, before its group stops; None: any."""
+        return getattr(settings, "DLQ_STORM_IN_ROW", 50)
+
+    @property
+    def DLQ_STORM_SHARE(self) -> float | None:
+        """Which share of a handler's last messages may fail, in a process, before its group stops; None: all."""
+        return getattr(settings, "DLQ_STORM_SHARE", 0.5)
+
+    @property
+    def DLQ_STORM_WINDOW(self) -> int:
+        """Of how many messages DLQ_STORM_SHARE is a share."""
+        return getattr(settings, "DLQ_STORM_WINDOW", 200)
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)
@@ -82,6 +97,16 @@ class Settings:
     def DLQ_NEVER_RETRY(self) -> Sequence[str]:
         """Dotted paths of exceptions after which a message is dead at once, whatever the handler's policy says."""
         return getattr(settings, "DLQ_NEVER_RETRY", ("django_dlq.exceptions.UnreadableBody",))
+
+    @property
+    def DLQ_PROBE_INTERVAL(self) -> timedelta:
+        """The longest time between two probes of a dependency that is down."""
+        return getattr(settings, "DLQ_PROBE_INTERVAL", timedelta(seconds=2))
+
+    @property
+    def DLQ_REPLAY_AFTER_OUTAGE(self) -> bool:
+        """Whether the letters that died of an outage are replayed when it is over, without a person's doing."""
+        return getattr(settings, "DLQ_REPLAY_AFTER_OUTAGE", False)
 
     @property
     def DLQ_PUBLISHED_RETENTION(self) -> timedelta | None:
@@ -129,9 +154,59 @@ class Settings:
         return getattr(settings, "DLQ_PRUNE_PAUSE", timedelta(0))
 
     @property
+    def DLQ_CHECKBACK_AFTER(self) -> timedelta:
+        """How long after `prepare` nobody asks what became of a half message; RocketMQ's transactionTimeOut."""
+        return getattr(settings, "DLQ_CHECKBACK_AFTER", timedelta(seconds=6))
+
+    @property
+    def DLQ_CHECKBACK_EVERY(self) -> timedelta:
+        """How long after a check that brought no decision the next one comes; RocketMQ's transactionCheckInterval."""
+        return getattr(settings, "DLQ_CHECKBACK_EVERY", timedelta(seconds=30))
+
+    @property
+    def DLQ_CHECKBACK_MOST(self) -> int:
+        """How often a checker is asked before a person must decide; RocketMQ's transactionCheckMax."""
+        return getattr(settings, "DLQ_CHECKBACK_MOST", 15)
+
+    @property
+    def DLQ_CHECKBACK_TIMEOUT(self) -> timedelta:
+        """How long a checker may take that has no timeout of its own."""
+        return getattr(settings, "DLQ_CHECKBACK_TIMEOUT", timedelta(seconds=10))
+
+    @property
+    def DLQ_CHECKBACK_THREADS(self) -> int:
+        """How many checkers a process asks at once, each in a thread with a database connection of its own."""
+        return getattr(settings, "DLQ_CHECKBACK_THREADS", 8)
+
+    @property
+    def DLQ_DECIDED_RETENTION(self) -> timedelta | None:
+        """How long decided half messages are kept; None keeps them for ever."""
+        return getattr(settings, "DLQ_DECIDED_RETENTION", timedelta(days=7))
+
+    @property
     def DLQ_LOCK_KEYS(self) -> bool:
         """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
         return getattr(settings, "DLQ_LOCK_KEYS", False)
+
+    @property
+    def DLQ_CHECKBACK_HOSTS(self) -> Sequence[str]:
+        """Hosts, as `host` or `host:port`, at which producers may be asked what became of a half message."""
+        return getattr(settings, "DLQ_CHECKBACK_HOSTS", ())
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_HTTP(self) -> bool:
+        """Whether producers may be asked without TLS."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_HTTP", False)
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_PRIVATE(self) -> bool:
+        """Whether producers may be asked at private addresses, those of this machine included."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_PRIVATE", False)
+
+    @property
+    def DLQ_CHECKBACK_HTTP_TIMEOUT(self) -> timedelta:
+        """How long a producer's whole answer may take, from the look-up of its name to the last byte."""
+        return getattr(settings, "DLQ_CHECKBACK_HTTP_TIMEOUT", timedelta(seconds=5))
 
 
 MASKED_FIELDS = (

@@ -7,22 +7,25 @@ the two is committed may the message's offset pass, and only up to the first tha
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from django.db import DatabaseError
 
 from django_dlq import signals
 from django_dlq.brokers import brokers
 from django_dlq.conf import conf
+from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
 from django_dlq.consuming.hand import Delivery, Hand
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
+from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
-from django_dlq.registry import handlers
+from django_dlq.registry import Handler, handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
 
@@ -40,7 +43,7 @@ class Consumer:
     """One member of a consumer group.
 
     With `inline`, everything happens in the thread of `run_once`, on its database connections, and nobody waits for a
-    rate limit: for tests.
+    rate limit or is stopped because too much fails: for tests.
     """
 
     def __init__(self, group: str, *, inline: bool = False) -> None:
@@ -51,16 +54,27 @@ class Consumer:
         self.threads = 1 if inline else max(handler.concurrency for handler in self._handlers)
         self._inline = inline
         self._member: Membership | None = None
-        self._crew: Crew = Alone(settle_work)
+        self._circuits = Circuits(self._handlers, inline=inline)
+        self._guard = StormGuard(group, is_off=inline)
+        self._settle = partial(settle_work, circuits=self._circuits, guard=self._guard)
+        self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
         self._pace = Pace(() if inline else self._handlers)
         self._hanging: Call | None = None
+        # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
+        self._held = 0
+        self._holds = False
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is in hand, so that it is not idle even if nothing was settled just now."""
-        return len(self._hand) > 0
+        """Whether something in hand can be settled, so that it is not idle even if nothing was just now."""
+        return len(self._hand) > len(self._hand.held(self._circuits.blocks))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether so many messages have failed that the group takes none until somebody resumes it."""
+        return self._guard.is_stopped
 
     @property
     def grace(self) -> float:
@@ -75,11 +89,17 @@ class Consumer:
         """
         if self._member is None:
             self._member = self._join()
+        self._guard.look()
+        if self._guard.is_stopped and not self._crew.is_busy:
+            self._hand.revoke(self._member.revoked())
+            self._guard.wait(timeout)
+            return 0
         settled = self._take(self._member, timeout) if not self._hand else 0
         try:
             settled += self._work(self._member)
         finally:
             self._commit(self._member)
+        self._guard.look()
         return settled
 
     def close(self) -> None:
@@ -93,12 +113,12 @@ class Consumer:
         self._member.close()
         if self._watch is not None:
             self._watch.close()
-        self._member, self._crew, self._watch = None, Alone(settle_work), None
+        self._member, self._crew, self._watch = None, Alone(self._settle), None
         self._hand.clear()
 
     def _join(self) -> Membership:
         if self.threads > 1:
-            self._crew = Threads(settle_work, self.threads)
+            self._crew = Threads(self._settle, self.threads)
         if not self._inline and any(handler.timeout for handler in self._handlers):
             self._watch = Watch(self._report, grace=self.grace)
         return Membership(brokers[self.broker].subscribe(self.topics, self.group))
@@ -115,24 +135,35 @@ class Consumer:
                 skipped += _tell(delivery)
         return skipped
 
+    def _hold(self, member: Membership) -> None:
+        """Let nothing more come from partitions where messages wait for a circuit: it is cheaper kept at the broker."""
+        held = [] if self._circuits.is_closed else self._hand.held(self._circuits.blocks)
+        if held or self._holds:
+            can_hold = member.hold({delivery.place for delivery in held})
+            self._held, self._holds = len(held) if can_hold else 0, bool(held)
+
     def _room(self) -> int:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
+        if self._guard.is_stopped:
+            return 0
         at_once = max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
-        free = at_once * self.threads - len(self._hand)
+        free = at_once * self.threads - (len(self._hand) - self._held)
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
 
     def _work(self, member: Membership) -> int:
         started, settled = time.monotonic(), 0
         while (left := started + SECONDS_BETWEEN_COMMITS - time.monotonic()) > 0:
             self._hand.revoke(member.revoked())
+            self._circuits.look()
             self._start_what_may()
+            self._hold(member)
             if self._hanging is not None:
                 self._give_up(self._hanging)
             if self._crew.is_busy:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
                 settled += self._take_back(patience)
-            elif self._hand:
-                settled += self._rest(member, min(left, self._pace.wait()))
+            elif self._hand and not self._guard.is_stopped and (not self._inline or self.is_busy):
+                settled += self._rest(member, min(left, self._patience()))
             else:
                 break
             if self._crew.is_busy and self._room():
@@ -140,12 +171,22 @@ class Consumer:
         return settled
 
     def _start_what_may(self) -> None:
-        while self._crew.has_room and (work := self._hand.next(self._pace.allowance)):
+        while self._crew.has_room and not self._guard.is_stopped and (work := self._hand.next(self._allowance)):
             self._pace.started(work)
             self._crew.give(work)
 
+    def _allowance(self, handler: Handler) -> int:
+        """Return how many messages a handler may be given now, by its limits and by the circuit of what it needs."""
+        paced = self._pace.allowance(handler)
+        return min(paced, self._circuits.allowance(handler)) if paced else 0
+
+    def _patience(self) -> float:
+        """Return the seconds after which something in hand may start that may not now."""
+        waits = (self._pace.wait(), self._circuits.wait())
+        return min((wait for wait in waits if wait), default=0.0)
+
     def _rest(self, member: Membership, seconds: float) -> int:
-        """Wait until a rate limit lets somebody go on, or something for another handler comes."""
+        """Wait until a rate limit or a circuit may let somebody go on, or something for another handler comes."""
         if self._room():
             return self._take(member, seconds)
         time.sleep(seconds)
@@ -217,7 +258,7 @@ def _tell(delivery: Delivery) -> bool:
     """Send the signal for what became of a delivery; return whether anything did."""
     if delivery.outcome == "handled":
         signals.tell(signals.message_handled, Consumer, message=delivery.message, handler=delivery.handler)
-    elif delivery.outcome not in (None, "failed"):  # what was done about that has told of itself
+    elif delivery.outcome not in (None, "failed", "parked"):  # what was done about that has told of itself
         signals.tell(signals.message_skipped, Consumer, message=delivery.message, why=delivery.outcome)
     return delivery.outcome is not None
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import router, transaction
 from django.db.models import F
 
+from django_dlq.composing import check_key, check_size, check_text
 from django_dlq.exceptions import InvalidMessage, ReasonRequired
 from django_dlq.hold_policy import must_hold
 from django_dlq.message import Body, encode_body, encode_headers, new_message_id
@@ -23,10 +24,12 @@ from django_dlq.models import (
     OutboxMessage,
     Source,
     State,
+    WaitingKey,
     key_columns,
     open_key,
+    order_key,
+    release_next,
 )
-from django_dlq.outbox import check_key, check_size, check_text
 
 __all__ = ["discard", "edit", "replay", "restore"]
 
@@ -71,6 +74,7 @@ def edit(
         held = DeadLetter.objects.select_for_update().holding().filter(pk=letter.pk).first() is not None
         letter.move("edit")
         copy = _copy(letter, changes, holds_key=held)
+        _take_the_place(copy, letter, actor=actor)
         _send_again(copy)
         names = sorted(changes.keys() - {"raw_key"})
         DeadLetterEvent.objects.note(
@@ -85,21 +89,31 @@ def edit(
 def discard(letter: DeadLetter, *, actor: Actor, reason: str) -> None:
     """Settle the letter without sending it. It stays readable, and can be restored, until retention deletes it.
 
-    If it held its key, the messages behind it are sent now.
+    If it held its key, the messages behind it are sent now; if others are parked behind it, the next of them is
+    handled. A parked letter that is discarded leaves the others where they are.
     """
     _require(reason, "discard")
-    _move(letter, "discard", Kind.DISCARDED, actor=actor, reason=reason)
+    with transaction.atomic(using=_database()):
+        # Who lets a letter of the key go locks the key, and then the next one, which may be this one.
+        parked = letter.order_key and DeadLetter.objects.select_for_update().parked().filter(pk=letter.pk).first()
+        _move(letter, "discard", Kind.DISCARDED, actor=actor, reason=reason)
+        if not parked:
+            release_next(letter, actor=actor)
 
 
 def restore(letter: DeadLetter, *, actor: Actor, reason: str = "") -> None:
     """Make a discarded letter dead again; or one that is replaying and whose outcome never came.
 
-    A letter that the relay wrote holds its key again if DLQ_HOLD_TOPICS still says so.
+    A letter that the relay wrote holds its key again if DLQ_HOLD_TOPICS still says so. One of an ordered handler lets
+    its key wait again: what is parked stays parked, and what was released meanwhile is handled before it.
     """
     holds = letter.source == Source.RELAY and not letter.group
     holds = holds and must_hold(letter.topic, letter.key, error_class=letter.error_class)
     changes = {"holds_key": True} if holds else {}
-    _move(letter, "restore", Kind.RESTORED, actor=actor, reason=reason, **changes)
+    with transaction.atomic(using=_database()):
+        _move(letter, "restore", Kind.RESTORED, actor=actor, reason=reason, **changes)
+        if letter.order_key is not None:
+            WaitingKey.objects.hold(letter.order_key)
 
 
 def _move(letter: DeadLetter, verb: str, kind: Kind, *, actor: Actor, reason: str, **changes: Any) -> None:
@@ -141,13 +155,24 @@ def _copy(letter: DeadLetter, changes: Mapping[str, Any], *, holds_key: bool) ->
     columns = {name: getattr(letter, name) for name in names} | letter.message_columns()
     columns |= {"headers": letter.publisher_headers(), "message_id": new_message_id(), **changes}
     columns["holds_key"] = holds_key and columns["key"] is not None
-    return DeadLetter.objects.create(
+    copy = DeadLetter(
         state=State.REPLAYING,
         replays=1,
         corrects=letter,
         open_key=open_key(letter.group, letter.message_key) if letter.source == Source.CONSUMER else None,
         **columns,
     )
+    if letter.order_key is not None:
+        copy.order_key = order_key(letter.group, copy.topic, copy.key_bytes)
+    copy.save(force_insert=True)
+    return copy
+
+
+def _take_the_place(copy: DeadLetter, letter: DeadLetter, *, actor: Actor) -> None:
+    """Let those wait for the copy that wait for the letter; or, if the copy has another key, let them go."""
+    keys = {key for key in (letter.order_key, copy.order_key) if key is not None}
+    WaitingKey.objects.hold(*keys)
+    release_next(letter, actor=actor)
 
 
 def _require(reason: str, verb: str) -> None:

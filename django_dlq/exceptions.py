@@ -3,6 +3,7 @@
     DlqError
     ├── PublishError                 nothing was written
     │   ├── OutsideTransaction       also a TransactionManagementError
+    │   ├── InsideTransaction        also a TransactionManagementError
     │   ├── InvalidMessage           also a ValueError
     │   ├── BodyNotSerializable      also a TypeError
     │   └── MessageTooLarge          also a ValueError
@@ -17,15 +18,28 @@
     │   ├── RetryLater
     │   ├── Reject
     │   └── Skip
+    ├── DependencyDown               raised by a handler or a probe: what it depends on is down
     ├── UnknownHandler               a letter's handler is no longer in the code
     ├── HandlerConflict              two handlers claim the same messages; also ImproperlyConfigured
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── GroupIsStopped               too many of its messages failed in this release
+    ├── HalfMessageError             about half messages
+    │   ├── DecidedOtherwise         it is too late
+    │   ├── UnknownHalfMessage       also a LookupError
+    │   ├── UnknownChecker           no function of this project has the name
+    │   ├── CheckerConflict          also ImproperlyConfigured
+    │   ├── CheckerUnreachable       a check that did not reach a checker
+    │   ├── InvalidVerdict           also a TypeError; a checker has not returned a Verdict
+    │   ├── BadAnswer                a producer was asked, and has said nothing of use
+    │   ├── TopicForbidden           a producer may not publish there
+    │   └── IdempotencyKeyReused     a producer has given a key again, for another message
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
-        └── InvalidSwitch            also a ValueError; there is no such thing to pause or resume
+        ├── InvalidSwitch            also a ValueError; there is no such thing to pause or resume
+        └── UnknownDependency        also a ValueError; no handler depends on it
 
 `code` is stable: the API returns it, logs carry it, and tests may compare it.
 """
@@ -56,6 +70,12 @@ class OutsideTransaction(PublishError, TransactionManagementError):
     """publish() was called outside transaction.atomic() of the database that the outbox row goes to."""
 
     code = "outside_transaction"
+
+
+class InsideTransaction(PublishError, TransactionManagementError):
+    """prepare() was called inside transaction.atomic(), so that the half message could still be rolled back."""
+
+    code = "inside_transaction"
 
 
 class InvalidMessage(PublishError, ValueError):
@@ -154,6 +174,12 @@ class Skip(HandlerDecision):
     code = "skipped"
 
 
+class DependencyDown(DlqError):
+    """What the handler depends on cannot be used now; once its circuit is open, this costs the message no attempt."""
+
+    code = "dependency_down"
+
+
 class UnknownHandler(DlqError):
     """No handler of this group takes this message any more."""
 
@@ -184,6 +210,72 @@ class TimeLimitExceeded(DlqError):
     code = "time_limit_exceeded"
 
 
+class GroupIsStopped(DlqError):
+    """A consumer group takes nothing in this release, since too many of its messages failed, until a person acts."""
+
+    code = "group_is_stopped"
+
+
+class HalfMessageError(DlqError):
+    """Something about a half message is not as the caller believes."""
+
+    code = "half_message_error"
+
+
+class DecidedOtherwise(HalfMessageError):
+    """A check, a person or another process was faster, and decided otherwise; this decision must not be built upon."""
+
+    code = "decided_otherwise"
+
+
+class UnknownHalfMessage(HalfMessageError, LookupError):
+    """There is no such half message; perhaps it was decided so long ago that retention has deleted it."""
+
+    code = "unknown_half_message"
+
+
+class UnknownChecker(HalfMessageError):
+    """No checker has this name, in no module that is found at start."""
+
+    code = "unknown_checker"
+
+
+class CheckerConflict(HalfMessageError, ImproperlyConfigured):
+    """Two functions want to be the checker of one name."""
+
+    code = "checker_conflict"
+
+
+class CheckerUnreachable(HalfMessageError):
+    """A check did not reach the checker, so that it does not count as one."""
+
+    code = "checker_unreachable"
+
+
+class InvalidVerdict(HalfMessageError, TypeError):
+    """A checker has returned something else than a Verdict; it counts as UNKNOWN."""
+
+    code = "invalid_verdict"
+
+
+class BadAnswer(HalfMessageError):
+    """A producer was asked, and its answer is late, too long, an error, or no verdict: it counts as UNKNOWN."""
+
+    code = "bad_answer"
+
+
+class TopicForbidden(HalfMessageError):
+    """A producer is not allowed to publish to this topic."""
+
+    code = "topic_forbidden"
+
+
+class IdempotencyKeyReused(HalfMessageError):
+    """A producer has prepared another message with the same idempotency key."""
+
+    code = "idempotency_key_reused"
+
+
 class DeskError(DlqError):
     """An act of a person was not carried out, and nothing was changed."""
 
@@ -206,3 +298,9 @@ class InvalidSwitch(DeskError, ValueError):
     """What shall be paused or resumed is not one topic, one key of a topic, or one broker of DLQ_BROKERS."""
 
     code = "invalid_switch"
+
+
+class UnknownDependency(DeskError, ValueError):
+    """No handler depends on what was named, so its circuit would stop nothing."""
+
+    code = "unknown_dependency"

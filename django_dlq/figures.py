@@ -83,11 +83,42 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A consumer group that takes nothing in one release, since `failed` of `out_of` messages of a handler failed."""
+
+    group: str
+    release: str
+    is_own_release: bool
+    since: datetime
+    handler: str
+    failed: int
+    out_of: int
+    error_class: str
+    error_message: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
-    """Dead letters by state, counted up to a bound; and those that hold their key, by topic."""
+    """Dead letters by state, counted up to a bound; those that hold their key, by topic; those parked, by group."""
 
     states: Mapping[str, int]
     held: Mapping[str, int]
+    parked: Mapping[str, int]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfMessages:
+    """Half messages by state, those that are open up to a bound, and the others as far as they are new.
+
+    The ages are 0.0 where there is none. `missing_checkers`: by name, how many wait for a checker that is not there.
+    """
+
+    states: Mapping[str, int]
+    oldest_prepared_seconds: float
+    oldest_undecided_seconds: float
+    missing_checkers: Mapping[str, int]
     exact: bool
 
 
@@ -101,7 +132,9 @@ class Snapshot:
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
+    stopped: tuple[Stopped, ...]
     letters: Letters
+    half_messages: HalfMessages
 
     def as_dict(self) -> dict[str, Any]:
         """Return what json.dumps takes; docs/reference/metrics.md has the names."""

@@ -11,18 +11,19 @@ MOST_CHARACTERS = 100_000
 """Of a message or traceback: what is longer keeps its beginning and its end, where the cause stands."""
 
 OWN_FRAMES = tuple(
-    f"django_dlq.{name}" for name in ("consumer", "consuming", "failures", "inbox", "registry", "retries")
+    f"django_dlq.{name}" for name in ("consumer", "consuming", "failures", "inbox", "probes", "registry", "retries")
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What went wrong, as text that every database can store."""
+    """What went wrong, as text that every database can store; `dependency`: what was down, if that is it."""
 
     error_class: str
     error_message: str
     traceback: str
     fingerprint: str
+    dependency: str = ""
 
     @classmethod
     def of(cls, error: BaseException, *where: str, cause: str | None = None) -> "Failure":
@@ -32,7 +33,7 @@ class Failure:
         """
         return cls(
             error_class=class_path(error),
-            error_message=storable(_message(error)),
+            error_message=storable(text_of(error)),
             traceback=storable("".join(traceback.format_exception(error))),
             fingerprint=fingerprint(error, *where) if cause is None else _digest(*where, cause),
         )
@@ -55,7 +56,7 @@ def class_path(error: BaseException) -> str:
 
 def one_line(error: BaseException) -> str:
     """Say in one line why: what a handler's decision says, of any other error its class too."""
-    text = " ".join(storable(_message(error)).split())
+    text = " ".join(storable(text_of(error)).split())
     return text if isinstance(error, HandlerDecision) and text else f"{class_path(error)}: {text}".rstrip(": ")
 
 
@@ -72,7 +73,8 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:32]
 
 
-def _message(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """Return the text of an error, or that it cannot be had."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # an error in the text of an error must not keep the message from being buried

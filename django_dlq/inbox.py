@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from django.db import connections, router, transaction
 
 from django_dlq import message as wire
-from django_dlq.exceptions import Expired, InvalidMessage, Reject, RetryLater, Skip, SwallowedError
+from django_dlq.by_class import check_classes
+from django_dlq.exceptions import DependencyDown, Expired, InvalidMessage, Reject, RetryLater, Skip, SwallowedError
 from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
 from django_dlq.message import (
     IDENTITY_LENGTH,
@@ -27,18 +28,33 @@ from django_dlq.message import (
     readable,
 )
 from django_dlq.models import InboxMessage, database_now
+from django_dlq.probes import FAILURES, TIMEOUT, Probe, ProbeFunction, probes
 from django_dlq.rate_limit import per_second
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
 
-__all__ = ["Compensate", "Decision", "Reject", "RetryLater", "RetryPolicy", "Skip", "handle_once", "handler", "message"]
+__all__ = [
+    "Compensate",
+    "Decision",
+    "DependencyDown",
+    "Reject",
+    "RetryLater",
+    "RetryPolicy",
+    "Skip",
+    "handle_once",
+    "handler",
+    "message",
+    "probe",
+]
 
 Function = TypeVar("Function", bound=Callable[[Any], object])
+ProbeFn = TypeVar("ProbeFn", bound=ProbeFunction)
 GROUP_LENGTH = 100
 MOST_IN_BATCH = 5_000
 """As many inbox rows as every database takes in one statement."""
 
 MOST_THREADS = 200
+MOST_FAILURES = 1_000
 IN_ERROR = 3
 """libpq's PQTRANS_INERROR."""
 
@@ -55,6 +71,8 @@ def handler(
     concurrency: int = 1,
     timeout: timedelta | None = None,
     rate_limit: str | float | None = None,
+    ordered: bool = False,
+    depends_on: str = "",
 ) -> Callable[[Function], Function]:
     """Register a function that handles the messages of these topics for a consumer group.
 
@@ -74,6 +92,13 @@ def handler(
     that takes longer than `timeout` fails at its next database statement; one that makes none within
     DLQ_CONSUMER_GRACE counts as failed, and ends the process.
 
+    With `ordered`, a message on which it fails lets the later ones of its topic and record key wait, until it is
+    handled, skipped, compensated or discarded: they are parked in the database, and then handled one after the other by
+    the machines that make retries. Messages of other keys, and those without a key, do not wait.
+
+    `depends_on` names what the function cannot do without, such as another service. While that is down, as its `probe`
+    and the function's own failures tell, the function is not called, and its messages wait in the broker.
+
     Raises HandlerConflict if another handler of the group takes the same messages.
     Not promised: that effects outside the database happen once.
     """
@@ -87,7 +112,11 @@ def handler(
         raise TypeError(f"tags is a list of tags, not the text {tags!r}")
     if fingerprint is not None and not callable(fingerprint):
         raise TypeError(f"fingerprint is a function of a message and an error, not {fingerprint!r}")
+    if not isinstance(ordered, bool):
+        raise TypeError(f"ordered is True or False, not {ordered!r}")
     check_rule(on_failure)
+    if depends_on:
+        _check_dependency(depends_on)
 
     def register(function: Function) -> Function:
         handlers.add(
@@ -104,6 +133,48 @@ def handler(
                 concurrency=concurrency,
                 timeout=timeout,
                 messages_per_second=None if rate_limit is None else per_second(rate_limit),
+                ordered=ordered,
+                depends_on=depends_on,
+            )
+        )
+        return function
+
+    return register
+
+
+def probe(
+    dependency: str,
+    *,
+    errors: Iterable[type[BaseException]] = (),
+    failures: int = FAILURES,
+    timeout: timedelta = TIMEOUT,
+    replay: bool | None = None,
+) -> Callable[[ProbeFn], ProbeFn]:
+    """Register a function that tells whether a dependency is up: it returns, or raises why it is not.
+
+    After so many `failures` in a row of handlers that depend on it the function is asked. If it raises, returns False,
+    or takes longer than `timeout`, the handlers are not called until it succeeds. `errors` are the exceptions of the
+    handlers that count, with their subclasses; by default refused and broken connections, timeouts, and HTTP's 502, 503
+    and 504. `DependencyDown` always counts. With `replay` the letters that died of the outage are replayed when it is
+    over; None leaves that to DLQ_REPLAY_AFTER_OUTAGE.
+
+    The function runs in a thread of its own. Raises HandlerConflict for a second probe of one dependency.
+    """
+    _check_dependency(dependency)
+    check_classes("errors", classes := tuple(errors))
+    _check_number(failures, what="failures", most=MOST_FAILURES)
+    if not (isinstance(timeout, timedelta) and timeout > timedelta(0)):
+        raise TypeError(f"timeout is a timedelta above 0, not {timeout!r}")
+
+    def register(function: ProbeFn) -> ProbeFn:
+        probes.add(
+            Probe(
+                dependency=dependency,
+                function=function,
+                errors=classes,
+                failures=failures,
+                timeout=timeout,
+                replay=replay,
             )
         )
         return function
@@ -169,12 +240,18 @@ def expect_sound_transaction(using: str) -> None:
     Django and PostgreSQL would both roll it back without a word, and the message would be gone as if handled.
     """
     connection = connections[using]
-    driver = getattr(connection.connection, "info", None)  # psycopg knows it without asking the server
-    if connection.needs_rollback or getattr(driver, "transaction_status", None) == IN_ERROR:
+    if connection.needs_rollback or _is_in_error(connection.connection):
         raise SwallowedError(
             "the handler caught a database error, which has undone its transaction; catch it around "
             "transaction.atomic(), inside the handler, so that only that part is undone"
         ) from getattr(connection, "rollback_exc", None)
+
+
+def _is_in_error(driver: object) -> bool:
+    # PostgreSQL's know it without asking the server. That of psycopg 3 knows it at once from libpq; its `info`, which
+    # is all that psycopg 2 has, is made anew for each question.
+    known = getattr(driver, "pgconn", None) or getattr(driver, "info", None)
+    return getattr(known, "transaction_status", None) == IN_ERROR
 
 
 def expires_at(message: ReceivedMessage) -> datetime | None:
@@ -204,6 +281,11 @@ def _check_names(topics: tuple[str, ...], group: str) -> None:
 def _check_group(group: object) -> None:
     if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")
+
+
+def _check_dependency(name: object) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= GROUP_LENGTH:
+        raise TypeError(f"a dependency is a text of 1 to {GROUP_LENGTH} characters, not {name!r}")
 
 
 def _check_number(number: int, *, what: str, most: int) -> None:

@@ -11,18 +11,35 @@ from typing import Any, Final
 
 from django.db.models import Avg, Count, F, Max, Min, Q
 
-from django_dlq.figures import Letters, Outage, Outbox, Paused, Published, Relays, RelayState, Share, Snapshot
+from django_dlq.checkers import checkers
+from django_dlq.conf import conf
+from django_dlq.figures import (
+    HalfMessages,
+    Letters,
+    Outage,
+    Outbox,
+    Paused,
+    Published,
+    Relays,
+    RelayState,
+    Share,
+    Snapshot,
+    Stopped,
+)
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
     DatabaseNow,
     DeadLetter,
+    HalfMessage,
+    HalfState,
     OutboxMessage,
     Pause,
     PublishedMessage,
     RelayLane,
     RelayProcess,
     State,
+    StoppedGroup,
     database_now,
     in_future,
 )
@@ -36,8 +53,11 @@ MOST_PUBLISHED: Final = 10_000
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
 
+MOST_HALF_MESSAGES: Final = 10_000
+"""Half messages that are counted of each open state, and the newest ones whose states are told."""
+
 MOST_NAMED: Final = 1_000
-"""Pauses and outages that are named."""
+"""Pauses, outages and stopped groups that are named."""
 
 
 def snapshot() -> Snapshot:
@@ -49,7 +69,9 @@ def snapshot() -> Snapshot:
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
+        stopped=stopped(),
         letters=letters(),
+        half_messages=half_messages(),
     )
 
 
@@ -138,16 +160,60 @@ def pauses() -> tuple[Paused, ...]:
     )
 
 
+def stopped() -> tuple[Stopped, ...]:
+    """Tell which groups take nothing, the longest first; those of other releases may have no process any more."""
+    rows = StoppedGroup.objects.filter(stop_key__isnull=False).order_by("stopped_at", "pk")[:MOST_NAMED]
+    return tuple(
+        Stopped(
+            group=row.group,
+            release=row.release,
+            is_own_release=row.release == conf.DLQ_RELEASE,
+            since=row.stopped_at,
+            handler=row.handler,
+            failed=row.failed,
+            out_of=row.out_of,
+            error_class=row.error_class,
+            error_message=row.error_message,
+            fingerprint=row.fingerprint,
+        )
+        for row in rows
+    )
+
+
 def letters() -> Letters:
-    """Count dead letters by state, and those behind which their key waits by topic, each up to a bound."""
+    """Count dead letters by state, those that hold their key by topic, and those parked by group, up to a bound."""
     states = {
         state.value: DeadLetter.objects.filter(state=state).order_by()[: MOST_LETTERS + 1].count() for state in State
     }
     held = Counter(DeadLetter.objects.holding().values_list("topic", flat=True)[: MOST_LETTERS + 1])
+    parked = Counter(DeadLetter.objects.parked().order_by().values_list("group", flat=True)[: MOST_LETTERS + 1])
     return Letters(
         states=states,
         held=dict(sorted(held.items())),
+        parked=dict(sorted(parked.items())),
         exact=max(*states.values(), held.total()) <= MOST_LETTERS,
+    )
+
+
+def half_messages() -> HalfMessages:
+    """Tell how many half messages nobody has decided, since when, and what became of the newest ones."""
+    halves, now = HalfMessage.objects.order_by(), _now()
+    open_ones = {
+        state: halves.open()
+        .filter(state=state)[: MOST_HALF_MESSAGES + 1]
+        .aggregate(count=Count("pk"), since=Min("prepared_at"))
+        for state in (HalfState.PREPARED, HalfState.UNDECIDED)
+    }
+    newest = Counter(halves.order_by("-pk").values_list("state", flat=True)[:MOST_HALF_MESSAGES])
+    counts = {str(state): newest[state] for state in HalfState} | {
+        str(state): found["count"] for state, found in open_ones.items()
+    }
+    return HalfMessages(
+        states=counts,
+        oldest_prepared_seconds=_age(open_ones[HalfState.PREPARED]["since"], now),
+        oldest_undecided_seconds=_age(open_ones[HalfState.UNDECIDED]["since"], now),
+        missing_checkers=dict(halves.waiting().count_by_missing_checker(checkers.by_name)[:MOST_NAMED]),
+        exact=max(found["count"] for found in open_ones.values()) <= MOST_HALF_MESSAGES,
     )
 
 

@@ -3,6 +3,8 @@
 with transaction.atomic():
     order.save()
     outbox.publish("orders", {"order": order.pk}, key=str(order.pk))
+
+Or, for work that is not in this database, prepare a half message before it, and decide afterwards (half_messages.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,25 +12,17 @@ from datetime import timedelta
 
 from django.db import router, transaction
 
-from django_dlq import debezium, tracing
+from django_dlq import tracing
+from django_dlq.checkers import Verdict, checker
+from django_dlq.composing import check_size, message_columns
 from django_dlq.conf import conf
-from django_dlq.exceptions import LONGEST_DELAY, InvalidMessage, MessageTooLarge, OutsideTransaction
-from django_dlq.message import (
-    IDENTITY_LENGTH,
-    Body,
-    Headers,
-    Message,
-    encode_body,
-    encode_headers,
-    is_text,
-    new_message_id,
-)
+from django_dlq.exceptions import OutsideTransaction
+from django_dlq.half_messages import half, half_message, prepare
+from django_dlq.message import Body, Headers, Message
 from django_dlq.models import OutboxMessage, in_future
 from django_dlq.models.fresh import fresh
 
-__all__ = ["Message", "publish", "publish_many"]
-
-PRIORITIES = range(10)
+__all__ = ["Message", "Verdict", "checker", "half", "half_message", "prepare", "publish", "publish_many"]
 
 
 def publish(
@@ -98,79 +92,11 @@ def _in_transaction(using: str | None) -> str:
 
 
 def _row(message: Message, most: int, trace_headers: Headers) -> OutboxMessage:
-    _check(message)
-    message_id = new_message_id()
-    headers = encode_headers(message.headers)
-    columns = {
-        "message_id": message_id,
-        "message_key": message.message_key or message_id,
-        "topic": message.topic,
-        "key": message.key,
-        "tag": message.tag,
-        "headers": tracing.carry_on(headers, trace_headers) if trace_headers else headers,
-        "body": encode_body(message.body),
-        "broker": message.broker,
-        "priority": message.priority,
-    }
-    row = fresh(OutboxMessage, columns)
+    row = fresh(OutboxMessage, message_columns(message, trace_headers))
+    row.priority = message.priority
     if message.delay is not None:
         row.due_at = in_future(message.delay)
     if message.expires_in is not None:
         row.expires_at = in_future(message.expires_in)
     check_size(row, most)
     return row
-
-
-def _check(message: Message) -> None:
-    for name in ("topic", "message_key", "tag"):
-        check_text(name, getattr(message, name))
-    if not message.topic:
-        raise InvalidMessage("a message needs a topic")
-    check_key(message.key)
-    if message.priority not in PRIORITIES:
-        raise InvalidMessage(f"priority must be a whole number from 0 to 9, not {message.priority!r}")
-    for name in ("delay", "expires_in"):
-        _check_span(name, getattr(message, name))
-    if (message.delay or message.priority) and debezium.is_used():
-        raise InvalidMessage(
-            "DLQ_OUTBOX_RETENTION is set: Debezium sends every message at once and in the order of commits, so neither "
-            "delay nor priority is possible"
-        )
-    if message.broker not in conf.DLQ_BROKERS:
-        known = ", ".join(sorted(conf.DLQ_BROKERS)) or "none"
-        raise InvalidMessage(f"DLQ_BROKERS has no broker {message.broker!r}; it has: {known}")
-
-
-def check_key(key: object) -> None:
-    """Raise InvalidMessage unless this can be a record key."""
-    if key is not None and not is_text(key):
-        raise InvalidMessage(f"key must be text without NUL characters and lone surrogates, not {key!r}")
-
-
-def check_text(name: str, text: object) -> None:
-    """Raise InvalidMessage unless this can be a topic, message_key or tag."""
-    if text is None and name == "message_key":
-        return
-    if not is_text(text):
-        raise InvalidMessage(f"{name} must be text without NUL characters and lone surrogates, not {text!r}")
-    if len(text) > IDENTITY_LENGTH:
-        raise InvalidMessage(f"{name} has {len(text)} characters; at most {IDENTITY_LENGTH} are possible")
-
-
-def _check_span(name: str, span: object) -> None:
-    if span is not None and (not isinstance(span, timedelta) or not timedelta(0) <= span <= LONGEST_DELAY):
-        raise InvalidMessage(f"{name} must be a timedelta from 0 to {LONGEST_DELAY.days} days, not {span!r}")
-
-
-def check_size(row: OutboxMessage, most: int | None = None) -> None:
-    """Raise MessageTooLarge if the row is above the limit, that of the settings if no other is given."""
-    size = len(row.body or b"") + len(row.key_bytes or b"")
-    for name, value in row.headers:
-        size += len(name.encode()) + len(value or b"")
-    if most is None:
-        most = conf.DLQ_MAX_MESSAGE_BYTES
-    if size > most:
-        raise MessageTooLarge(
-            f"key, body and headers take {size} bytes; DLQ_MAX_MESSAGE_BYTES is {most}. Send a reference to the data "
-            "instead, or raise the limit here and at the broker."
-        )

@@ -12,8 +12,10 @@ from django_dlq.conf import conf
 from django_dlq.exceptions import Expired, HandlerConflict, UnknownHandler
 from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
+from django_dlq.probes import probes
 from django_dlq.retry_policy import RetryPolicy
 from django_dlq.time_limit import within
+from django_dlq.unreachable import is_outage
 
 HandlerFunction = Callable[[ReceivedMessage], object]
 BatchFunction = Callable[[list[ReceivedMessage]], object]
@@ -25,7 +27,9 @@ class Handler:
 
     Without tags it takes every message of its topics; `retry` None means the project's default policy. With a
     `batch_size` it is called with a list of up to so many messages. At most `concurrency` calls of it run at once in a
-    process, each up to `timeout`, with at most so many messages per second.
+    process, each up to `timeout`, with at most so many messages per second. If it is `ordered`, it takes no message
+    while one before it of the same key is a dead letter or waits for its retry. While what it `depends_on` is down it
+    is not called; "" is nothing.
     """
 
     function: HandlerFunction | BatchFunction
@@ -40,6 +44,8 @@ class Handler:
     concurrency: int = 1
     timeout: timedelta | None = None
     messages_per_second: float | None = None
+    ordered: bool = False
+    depends_on: str = ""
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:
         """Call the function with the messages as a list, or with each of them.
@@ -80,6 +86,10 @@ class Handler:
         """Return what shall be done about a failure; raise what the handler's own rule raises."""
         return decide(self.on_failure, message, error)
 
+    def is_outage(self, error: BaseException) -> bool:
+        """Tell whether a failure says that what this depends on is down."""
+        return bool(self.depends_on) and is_outage(error, probes.of(self.depends_on).errors)
+
     def conflicts_with(self, other: "Handler") -> bool:
         """Tell whether some message would be taken by both: a group handles each message once."""
         return (
@@ -111,6 +121,10 @@ class Registry:
     def groups(self) -> list[str]:
         """Return the names of all groups, sorted."""
         return sorted({handler.group for handler in self.handlers})
+
+    def dependencies(self) -> set[str]:
+        """Return what handlers depend on."""
+        return {handler.depends_on for handler in self.handlers if handler.depends_on}
 
     def of_group(self, group: str) -> list[Handler]:
         """Return the handlers of one group."""

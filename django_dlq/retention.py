@@ -8,14 +8,22 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from django_dlq.conf import conf
-from django_dlq.models import DeadLetter, InboxMessage, PublishedMessage, database_now
+from django_dlq.models import (
+    DeadLetter,
+    HalfMessage,
+    InboxMessage,
+    PublishedMessage,
+    StoppedGroup,
+    database_now,
+    in_future,
+)
 from django_dlq.outbox_pruning import prune_outbox
 
 ROWS_PER_STEP = 1000
 
 
 class Retention:
-    """Prune the history, the inbox and settled dead letters. Open letters are never deleted, however old."""
+    """Prune the history, the inbox, settled dead letters and decided half messages; what is open is never deleted."""
 
     def __init__(self) -> None:
         # Where the walk along the history has come to.
@@ -31,7 +39,7 @@ class Retention:
         if reason_to_rest():
             return 0
         outdated = sum(_delete(rows.model, rows.db, _oldest(rows, order)) for rows, order in _outdated())
-        return self._prune_history() + outdated + prune_outbox(ROWS_PER_STEP)
+        return self._prune_history() + outdated + _prune_half_messages() + prune_outbox(ROWS_PER_STEP)
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -77,6 +85,12 @@ def _outdated() -> Iterator[tuple[QuerySet[Model], str]]:
         yield InboxMessage.objects.older_than(kept).without_letter(), "handled_at"
     if (kept := conf.DLQ_CLOSED_RETENTION) is not None:
         yield DeadLetter.objects.closed_longer_than(kept), "pk"
+        yield StoppedGroup.objects.filter(resumed_at__lt=in_future(-kept)), "pk"
+
+
+def _prune_half_messages() -> int:
+    kept, halves = conf.DLQ_DECIDED_RETENTION, HalfMessage.objects.all()
+    return 0 if kept is None else _delete(HalfMessage, halves.db, halves.outdated(kept, most=ROWS_PER_STEP))
 
 
 def _oldest(rows: QuerySet[Model], order: str) -> list[int]:

@@ -24,8 +24,17 @@ message_failed = Signal()  # letter: DeadLetter, now retrying or dead
 handler_was_late = Signal()  # handler, messages, overtime: seconds beyond its timeout; they are handled all the same
 handler_hangs = Signal()  # handler, messages, overtime: seconds beyond its timeout; its process is about to end
 grace_is_over = Signal()  # seconds that a machine had to end in; its process is about to end without it
+circuit_opened = Signal()  # dependency: Dependency, as its row is then; its handlers are called no more, for a while
+circuit_closed = Signal()  # dependency: Dependency, as its row was before
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
+group_stopped = Signal()  # stop: StoppedGroup, is_new; too much failed: the group takes nothing; again every minute
+group_resumed = Signal()  # stop: StoppedGroup, actor_name, reason; somebody let the group go on
+half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
+half_message_checked = Signal()  # half: HalfMessage, check: HalfMessageCheck, what came of it
+half_message_undecided = Signal()  # half: HalfMessage, about which its checker was asked as often as it may be
+checker_missing = Signal()  # checker: a name that no checker here has, count: half messages that wait for it
+checker_hangs = Signal()  # checker, half, overtime: seconds beyond its timeout; its process is about to end
 switch_changed = Signal()  # pause: Pause, is_paused, actor_name, reason; somebody stopped sending, or went on
 
 
@@ -114,9 +123,70 @@ def _log_grace_is_over(*, seconds: float, **_: Any) -> None:
     )
 
 
+@receiver(circuit_opened)
+def _log_circuit_opened(*, dependency: Any, **_: Any) -> None:
+    logger.error(
+        "the circuit of %s is open: %s; what needs it waits in the broker",
+        dependency.name, _why_open(dependency),
+    )  # fmt: skip
+
+
+@receiver(circuit_closed)
+def _log_circuit_closed(*, dependency: Any, **_: Any) -> None:
+    logger.warning("the circuit of %s is closed again; it was open since %s", dependency.name, dependency.opened_at)
+
+
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
+
+
+@receiver(group_stopped)
+def _log_group_stopped(*, stop: Any, is_new: bool, **_: Any) -> None:
+    logger.error(
+        "group %s %s since %s: %s of %s fresh messages of %s failed, the last of %s: %s; "
+        "nothing is taken until somebody resumes the group, or %s",
+        stop, "is stopped" if is_new else "is still stopped", stop.stopped_at, stop.failed, stop.out_of, stop.handler,
+        stop.error_class, _one_line(stop.error_message)[:200],
+        "another release starts" if stop.release else "DLQ_RELEASE is set and changes",
+    )  # fmt: skip
+
+
+@receiver(group_resumed)
+def _log_group_resumed(*, stop: Any, actor_name: str, reason: str, **_: Any) -> None:
+    logger.warning("group %s resumed by %s: %s", stop, actor_name, _one_line(reason))
+
+
+@receiver(half_message_decided)
+def _log_half_message_decided(*, half: Any, **_: Any) -> None:
+    logger.debug("half message %s %s by %s", half.message_id, half.state, half.decided_by)
+
+
+@receiver(half_message_checked)
+def _log_half_message_checked(*, half: Any, check: Any, **_: Any) -> None:
+    logger.info("asked about half message %s: %s %s", half.message_id, check.answer, _one_line(check.error_message))
+
+
+@receiver(half_message_undecided)
+def _log_half_message_undecided(*, half: Any, **_: Any) -> None:
+    logger.error(
+        "half message %s for topic %s is undecided: %s was asked %s times and does not know; a person must decide",
+        half.message_id, half.topic, half.checker or half.producer, half.most_checks,
+    )  # fmt: skip
+
+
+@receiver(checker_missing)
+def _log_checker_missing(*, checker: str, count: int, **_: Any) -> None:
+    logger.error("%s half messages wait for the checker %r, which this project does not have", count, checker)
+
+
+@receiver(checker_hangs)
+def _log_checker_hangs(*, checker: Any, half: Any, overtime: float, **_: Any) -> None:
+    logger.error(
+        "checker %s does not end: %.1f s beyond its timeout with half message %s; this counts as UNKNOWN, and the "
+        "process ends, since Python cannot stop a thread",
+        checker.name, overtime, half.message_id,
+    )  # fmt: skip
 
 
 @receiver(switch_changed)
@@ -124,6 +194,12 @@ def _log_switch_changed(*, pause: Any, is_paused: bool, actor_name: str, reason:
     logger.warning(
         "%s %s by %s: %s", "paused" if is_paused else "resumed", _one_line(str(pause)), actor_name, _one_line(reason)
     )
+
+
+def _why_open(dependency: Any) -> str:
+    if dependency.actor_name:
+        return _one_line(f"by {dependency.actor_name}: {dependency.reason}")
+    return _one_line(f"{dependency.error_class}: {dependency.error_message}")
 
 
 def _one_line(text: str) -> str:

@@ -7,20 +7,16 @@ them has in hand at that moment is still sent.
 """
 
 from functools import partial
-from typing import Any
 
-from django.apps import apps
 from django.db import router, transaction
 
-from django_dlq import debezium, signals
+from django_dlq import acts, debezium, signals
+from django_dlq.composing import check_key, check_text
 from django_dlq.conf import conf
 from django_dlq.exceptions import InvalidMessage, InvalidSwitch, ReasonRequired
 from django_dlq.models import Actor, Pause, Scope
-from django_dlq.outbox import check_key, check_text
 
 __all__ = ["pause", "resume"]
-
-ADDITION, DELETION = 1, 3  # as django.contrib.admin.models calls them, which can be imported only where it is installed
 
 
 def pause(
@@ -38,7 +34,7 @@ def pause(
         raise InvalidSwitch("Debezium sends the outbox, and knows no pauses: pause its connector in Kafka Connect")
     if broker is not None:
         _check_broker(broker)
-    name, user = _name(actor), None if isinstance(actor, str) else actor
+    name, user = acts.name_of(actor), None if isinstance(actor, str) else actor
     columns = {"scope": wanted.scope, "topic": wanted.topic, "key": wanted.key, "broker": wanted.broker}
     columns |= {"reason": reason.strip(), "actor": user, "actor_name": name}
     with transaction.atomic(using=_database()):
@@ -97,29 +93,10 @@ def _require(reason: str, verb: str) -> None:
 
 
 def _tell(paused: Pause, *, is_paused: bool, actor: Actor, reason: str) -> None:
-    if not isinstance(actor, str):
-        _record(paused, is_paused=is_paused, user=actor, reason=reason)
-    facts = {"pause": paused, "is_paused": is_paused, "actor_name": _name(actor), "reason": reason.strip()}
+    flag, verb = (acts.ADDITION, "paused") if is_paused else (acts.DELETION, "resumed")
+    acts.record(paused, actor=actor, flag=flag, said=f"{verb}: {reason.strip()}")
+    facts = {"pause": paused, "is_paused": is_paused, "actor_name": acts.name_of(actor), "reason": reason.strip()}
     transaction.on_commit(partial(signals.tell, signals.switch_changed, Pause, **facts), using=_database())
-
-
-def _record(paused: Pause, *, is_paused: bool, user: Any, reason: str) -> None:
-    """Write the act to the admin's own history, which outlives the pause."""
-    if not apps.is_installed("django.contrib.admin"):
-        return
-    types = apps.get_model("contenttypes", "ContentType").objects
-    apps.get_model("admin", "LogEntry").objects.create(
-        user_id=user.pk,
-        content_type=types.get_for_model(Pause),
-        object_id=str(paused.pk),
-        object_repr=str(paused)[:200],
-        action_flag=ADDITION if is_paused else DELETION,
-        change_message=f"{'paused' if is_paused else 'resumed'}: {reason.strip()}",
-    )
-
-
-def _name(actor: Actor) -> str:
-    return actor if isinstance(actor, str) else actor.get_username()
 
 
 def _database() -> str:

@@ -8,7 +8,7 @@ plain context of its own.
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ else:
 
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
+TRACER = "django_dlq"
 LONGEST_STATE = 512
 WRITTEN = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?"
@@ -60,6 +61,7 @@ class TraceContext:
 
 
 _current: ContextVar[TraceContext | None] = ContextVar("django_dlq_trace", default=None)
+_UNCHANGED = nullcontext()
 
 
 def current_headers() -> Headers:
@@ -87,7 +89,7 @@ def continuing(headers: Mapping[str, str]) -> Iterator[None]:
     Headers that are absent or not valid change nothing. With OpenTelemetry its instrumentation does this already.
     """
     if HAS_OPENTELEMETRY:
-        token = context.attach(_extracted(headers))
+        token = context.attach(_from_headers(headers))
         try:
             yield
         finally:
@@ -101,17 +103,13 @@ def continuing(headers: Mapping[str, str]) -> Iterator[None]:
         _current.reset(before)
 
 
-@contextmanager
-def handling(message: ReceivedMessage) -> Iterator[None]:
-    """Handle a message in the trace that it came with; with OpenTelemetry in a span of its own."""
-    if not HAS_OPENTELEMETRY:
-        # Without decoding every header of every message to find that there is no trace.
-        with continuing({} if message.record.header(TRACEPARENT) is None else message.headers):
-            yield
-        return
-    with trace.get_tracer("django_dlq").start_as_current_span(
+def handling(message: ReceivedMessage) -> AbstractContextManager[object]:
+    """Handle a message in the trace that it came with; where OpenTelemetry's SDK is at work, in a span of its own."""
+    if not _records():
+        return continuing(message.headers) if _may_name_a_trace(message) else _UNCHANGED
+    return trace.get_tracer(TRACER).start_as_current_span(
         f"process {message.topic}",
-        context=_extracted(message.headers),
+        context=_extracted(message),
         kind=trace.SpanKind.CONSUMER,
         attributes={
             "messaging.operation.type": "process",
@@ -121,29 +119,21 @@ def handling(message: ReceivedMessage) -> Iterator[None]:
             "django_dlq.message_key": message.message_key,
             "django_dlq.attempt": message.attempt,
         },
-    ):
-        yield
+    )
 
 
-@contextmanager
-def handling_together(messages: Sequence[ReceivedMessage]) -> Iterator[None]:
+def handling_together(messages: Sequence[ReceivedMessage]) -> AbstractContextManager[object]:
     """Handle a batch; a list of one in the trace that it came with.
 
-    Several messages came with several traces, and what is made of all of them is the child of none. With OpenTelemetry
-    a batch is a span of its own with a link to each; without it, what its handler publishes is in no trace.
+    Several messages came with several traces, and what is made of all of them is the child of none. Where
+    OpenTelemetry's SDK is at work a batch is a span of its own with a link to each; elsewhere, what its handler
+    publishes is in no trace.
     """
     if len(messages) == 1:
-        with handling(messages[0]):
-            yield
-        return
-    if not HAS_OPENTELEMETRY:
-        before = _current.set(None)
-        try:
-            yield
-        finally:
-            _current.reset(before)
-        return
-    with trace.get_tracer("django_dlq").start_as_current_span(
+        return handling(messages[0])
+    if not _records():
+        return _outside()
+    return trace.get_tracer(TRACER).start_as_current_span(
         f"process {messages[0].topic}",
         context=context.Context(),
         kind=trace.SpanKind.CONSUMER,
@@ -154,16 +144,49 @@ def handling_together(messages: Sequence[ReceivedMessage]) -> Iterator[None]:
             "messaging.batch.message_count": len(messages),
         },
         links=_links(messages),
-    ):
+    )
+
+
+def _records() -> bool:
+    """Tell whether somebody wants spans: the API alone, which many libraries bring along, makes none."""
+    return HAS_OPENTELEMETRY and not isinstance(trace.get_tracer(TRACER), trace.ProxyTracer)
+
+
+def _may_name_a_trace(message: ReceivedMessage) -> bool:
+    """Tell whether a look at the headers is worth it: to decode and to search them takes longer than all the rest."""
+    if not HAS_OPENTELEMETRY:
+        return message.record.header(TRACEPARENT) is not None
+    # Which headers its propagators read is up to the project.
+    return any(name not in RESERVED for name, _ in message.record.headers)
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    if HAS_OPENTELEMETRY:
+        token = context.attach(context.Context())
+        try:
+            yield
+        finally:
+            context.detach(token)
+        return
+    before = _current.set(None)
+    try:
         yield
+    finally:
+        _current.reset(before)
 
 
 def _links(messages: Sequence[ReceivedMessage]) -> "list[trace.Link]":
-    spans = (trace.get_current_span(_extracted(message.headers)).get_span_context() for message in messages)
+    traced = filter(_may_name_a_trace, messages)
+    spans = (trace.get_current_span(_extracted(message)).get_span_context() for message in traced)
     return [trace.Link(span) for span in spans if span.is_valid]
 
 
-def _extracted(headers: Mapping[str, str]) -> "context.Context":
+def _extracted(message: ReceivedMessage) -> "context.Context":
+    return _from_headers(message.headers) if _may_name_a_trace(message) else context.get_current()
+
+
+def _from_headers(headers: Mapping[str, str]) -> "context.Context":
     try:
         return propagate.extract(headers)
     except Exception:  # noqa: BLE001  # a header that some propagator cannot read must not keep a message from being handled

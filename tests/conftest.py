@@ -6,6 +6,8 @@ import pytest
 from django.test import override_settings
 
 from django_dlq.brokers import brokers
+from django_dlq.checkers import Checkers, checkers
+from django_dlq.probes import probes
 from django_dlq.registry import Registry, handlers
 from tests import scripted_broker
 from tests.scripted_broker import ScriptedBroker
@@ -15,10 +17,19 @@ pytest_plugins = ["django_dlq.testing.pytest_plugin"]
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    """Give the process's registry, empty, and put back afterwards what was in it."""
+    """Give the process's registry, empty and without probes, and put back afterwards what was in it."""
     before, handlers.handlers = handlers.handlers, []
+    asked, probes.probes = probes.probes, {}
     yield handlers
-    handlers.handlers = before
+    handlers.handlers, probes.probes = before, asked
+
+
+@pytest.fixture
+def no_checkers() -> Iterator[Checkers]:
+    """Give the process's checkers, of which there is none, and put back afterwards what was there."""
+    before, checkers.by_name = checkers.by_name, {}
+    yield checkers
+    checkers.by_name = before
 
 
 @pytest.fixture

@@ -16,7 +16,13 @@ from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage, Relay
 from django_dlq.registry import Registry
 from tests.shop.models import Box
 
-TASKS = (celery_tasks.relay, celery_tasks.consume, celery_tasks.retry, celery_tasks.prune)
+TASKS = (
+    celery_tasks.relay,
+    celery_tasks.consume,
+    celery_tasks.retry,
+    celery_tasks.checkback,
+    celery_tasks.prune,
+)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -43,6 +49,7 @@ def test_a_message_goes_all_its_way_by_tasks(registry: Registry, monkeypatch: py
     assert celery_tasks.relay() == 1
     assert celery_tasks.consume("shipping") == 1
     assert celery_tasks.retry() == 0
+    assert celery_tasks.checkback() == 0
     assert celery_tasks.prune() == 0
     assert Box.objects.get().order == "7"
     assert PublishedMessage.objects.count() == 1

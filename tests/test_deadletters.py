@@ -24,7 +24,7 @@ VERBS = {
 POSSIBLE = {
     "replay": {State.RETRYING, State.DEAD},
     "edit": {State.RETRYING, State.DEAD},
-    "discard": {State.RETRYING, State.DEAD},
+    "discard": {State.RETRYING, State.DEAD, State.PARKED},
     "restore": {State.DISCARDED, State.REPLAYING},
 }
 IMPOSSIBLE = [(state, verb) for verb, states in POSSIBLE.items() for state in State if state not in states]

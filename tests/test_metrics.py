@@ -10,10 +10,12 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import metrics
+from django_dlq.checkers import Checkers
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
+    HalfMessage,
     OutboxMessage,
     Pause,
     PublishedMessage,
@@ -26,6 +28,7 @@ from django_dlq.models import (
 )
 from django_dlq.models.backlog import Backlog, Counted
 from django_dlq.relay import Relay
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 from tests.scripted_broker import ScriptedBroker
 
@@ -316,6 +319,14 @@ class TestLetters:
         assert found.held == {"orders": 1}
         assert found.exact
 
+    def test_what_is_parked_is_counted_by_group(self) -> None:
+        consumer_letter(State.RETRYING)
+        consumer_letter(State.PARKED, message_key="order-2")
+        consumer_letter(State.PARKED, message_key="order-3")
+        consumer_letter(State.PARKED, message_key="order-2", group="mails")
+
+        assert metrics.letters().parked == {"mails": 1, "shipping": 2}
+
     def test_they_are_counted_up_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(metrics, "MOST_LETTERS", 2)
         for number in range(4):
@@ -345,3 +356,36 @@ def test_a_snapshot_is_plain_json() -> None:
     assert told["relays"]["alive"][0]["lanes"] == [7]
     assert told["outages"][0]["broker"] == "default"
     assert told["at"].endswith("+00:00")
+
+
+@pytest.mark.usefixtures("no_checkers")
+class TestHalfMessages:
+    def test_they_are_counted_by_state_with_the_age_of_the_oldest(self) -> None:
+        answering()
+        for number, state in enumerate(("prepared", "prepared", "undecided", "committed", "rolled_back")):
+            (half,) = due(checker="charge")
+            decided_at = in_future(timedelta()) if state in ("committed", "rolled_back") else None
+            HalfMessage.objects.filter(pk=half.pk).update(
+                state=state, decided_at=decided_at, prepared_at=in_future(-timedelta(seconds=60 * (9 - number)))
+            )
+
+        found = metrics.half_messages()
+        assert found.states == {"prepared": 2, "undecided": 1, "committed": 1, "rolled_back": 1}
+        assert 540 <= found.oldest_prepared_seconds < 600
+        assert 420 <= found.oldest_undecided_seconds < 480
+        assert (found.missing_checkers, found.exact) == ({}, True)
+
+    def test_those_whose_checker_is_gone_are_named(self, no_checkers: Checkers) -> None:
+        answering()
+        due(2)
+        no_checkers.by_name.clear()
+
+        assert metrics.half_messages().missing_checkers == {"charge": 2}
+
+    def test_counting_ends_at_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "MOST_HALF_MESSAGES", 2)
+        answering()
+        due(4)
+
+        found = metrics.half_messages()
+        assert (found.states["prepared"], found.exact) == (3, False)

@@ -10,15 +10,20 @@ from django_dlq import retention
 from django_dlq.models import (
     DeadLetter,
     DeadLetterEvent,
+    HalfMessage,
+    HalfMessageCheck,
     InboxMessage,
     Kind,
     OutboxMessage,
     PublishedMessage,
     State,
+    StoppedGroup,
     in_future,
 )
 from django_dlq.retention import Retention
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
+from tests.stopped import stop
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +61,17 @@ def test_a_message_is_remembered_as_long_as_a_letter_of_it_could_be_sent_again(s
     DeadLetter.objects.all().delete()
     Retention().run_once()
     assert not InboxMessage.objects.exists()
+
+
+def test_a_stop_is_kept_as_long_as_it_stands_and_as_a_settled_letter_after_that():
+    rows = [stop(group) for group in ("standing", "old", "new")]
+    for row, days in zip(rows[1:], (31, 29), strict=True):
+        row.end(reason="mended")
+        StoppedGroup.objects.filter(pk=row.pk).update(resumed_at=in_future(-timedelta(days=days)))
+    StoppedGroup.objects.update(stopped_at=in_future(-timedelta(days=1000)))
+    Retention().run_once()
+
+    assert set(StoppedGroup.objects.values_list("group", flat=True)) == {"standing", "new"}
 
 
 def test_what_is_older_than_its_retention_is_deleted():
@@ -218,3 +234,42 @@ def test_it_rests_between_batches_as_long_as_the_settings_say(settings):
     settings.DLQ_PRUNE_PAUSE = timedelta(seconds=2.5)
 
     assert Retention().pause == 2.5
+
+
+class TestHalfMessages:
+    @pytest.fixture(autouse=True)
+    def halves(self, no_checkers):
+        answering()
+        for days, state in (
+            (8, "committed"),
+            (8, "rolled_back"),
+            (6, "committed"),
+            (None, "undecided"),
+            (None, "prepared"),
+        ):
+            (half,) = due()
+            decided_at = None if days is None else in_future(-timedelta(days=days))
+            HalfMessage.objects.filter(pk=half.pk).update(
+                state=state, decided_at=decided_at, prepared_at=in_future(-timedelta(days=1000))
+            )
+            HalfMessageCheck.objects.create(half=half, answer="unknown")
+
+    def states(self):
+        return list(HalfMessage.objects.order_by("pk").values_list("state", flat=True))
+
+    def test_decided_ones_go_with_their_checks_and_open_ones_never_do(self):
+        assert Retention().run_once() == 2
+        assert self.states() == ["committed", "undecided", "prepared"]
+        assert HalfMessageCheck.objects.count() == 3
+        assert Retention().run_once() == 0
+
+    def test_all_may_be_kept(self, settings):
+        settings.DLQ_DECIDED_RETENTION = None
+
+        assert Retention().run_once() == 0
+        assert len(self.states()) == 5
+
+    def test_they_go_in_steps(self, monkeypatch):
+        monkeypatch.setattr(retention, "ROWS_PER_STEP", 1)
+
+        assert [Retention().run_once() for _ in range(3)] == [1, 1, 0]

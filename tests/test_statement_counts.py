@@ -7,10 +7,11 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_dlq import outbox
-from django_dlq.consumer import settle
+from django_dlq import burial, outbox
+from django_dlq.consumer import delivery_of, settle, settle_work
+from django_dlq.fingerprint import Failure
 from django_dlq.message import ID, ReceivedMessage, Record
-from django_dlq.models import OutboxMessage
+from django_dlq.models import DeadLetter, OutboxMessage, State
 from django_dlq.registry import Handler, Registry
 from django_dlq.relay import Relay
 from tests.scripted_broker import ScriptedBroker
@@ -23,6 +24,8 @@ RECORD = Record(topic="orders", body=b"{}", headers=((ID, b"m-1"),), partition=0
 IS_POSTGRESQL = connection.vendor == "postgresql"
 TO_HISTORY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "SELECT", "INSERT", "DELETE", "COMMIT"]
 AWAY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "DELETE", "COMMIT"]
+# There the inbox row comes with the transaction's BEGIN, which Django logs before.
+CLAIM = "BEGIN;" if IS_POSTGRESQL else "INSERT"
 # A page is read along the indexes, by some statements that go to the server as one.
 READING = "SET" if IS_POSTGRESQL else "SELECT"
 
@@ -37,6 +40,10 @@ def words(captured: CaptureQueriesContext) -> list[str]:
 
 def put_box(message: ReceivedMessage) -> None:
     Box.objects.create(order=message.message_id)
+
+
+def put_boxes(messages: list[ReceivedMessage]) -> None:
+    Box.objects.bulk_create(Box(order=message.message_id) for message in messages)
 
 
 def fill(messages: int) -> None:
@@ -96,13 +103,49 @@ def test_an_idle_relay_only_looks(relay: Relay) -> None:
 def test_a_handled_message_costs_its_inbox_row_and_what_the_handler_does(group: str) -> None:
     with CaptureQueriesContext(connection) as captured:
         settle(group, RECORD)
+    assert words(captured) == ["BEGIN", CLAIM, "INSERT", "COMMIT"]
+    assert Box.objects.count() == 1
+
+
+def test_the_order_of_a_key_costs_no_statement_while_nothing_has_failed(registry: Registry) -> None:
+    registry.add(Handler(function=put_box, topics=("orders",), group="shipping", ordered=True))
+    with CaptureQueriesContext(connection) as captured:
+        settle("shipping", RECORD._replace(key=b"A-17"))
     assert words(captured) == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
     assert Box.objects.count() == 1
+
+
+def test_the_order_of_keys_costs_a_batch_one_query(registry: Registry) -> None:
+    counts = []
+    for ordered in (False, True):
+        registry.handlers = []
+        registry.add(
+            Handler(function=put_boxes, topics=("orders",), group=f"g-{ordered}", ordered=ordered, batch_size=10)
+        )
+        records = [RECORD._replace(key=b"A-17", headers=((ID, b"m-%d" % number),)) for number in range(10)]
+        with CaptureQueriesContext(connection) as captured:
+            settle_work([delivery_of(record, f"g-{ordered}") for record in records])
+        counts.append(words(captured))
+    assert counts[1] == ["SELECT", *counts[0]]
+    assert Box.objects.count() == 20
+
+
+def test_a_parked_message_costs_as_many_statements_however_many_are_parked(registry: Registry) -> None:
+    registry.add(Handler(function=put_box, topics=("orders",), group="shipping", ordered=True))
+    first = ReceivedMessage.of(RECORD._replace(key=b"A-17"), "shipping")
+    burial.bury_received(first, Failure.of(OSError(), "", ""), handler=registry.handlers[0], delay=timedelta(hours=1))
+    counts = []
+    for number in range(2, 5):
+        with CaptureQueriesContext(connection) as captured:
+            settle("shipping", RECORD._replace(key=b"A-17", headers=((ID, b"m-%d" % number),)))
+        counts.append(len(captured))
+    assert counts[0] == counts[1] == counts[2]
+    assert DeadLetter.objects.filter(state=State.PARKED).count() == 3
 
 
 def test_a_duplicate_costs_one_insert_that_inserts_nothing(group: str) -> None:
     settle(group, RECORD)
     with CaptureQueriesContext(connection) as captured:
         settle(group, RECORD)
-    assert words(captured) == ["BEGIN", "INSERT", "COMMIT"]
+    assert words(captured) == ["BEGIN", CLAIM, "COMMIT"]
     assert Box.objects.count() == 1

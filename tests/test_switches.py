@@ -125,7 +125,7 @@ def test_what_a_user_did_outlives_the_pause():
 
 def test_the_admin_need_not_be_installed(monkeypatch):
     ana = User.objects.create_user("ana")
-    monkeypatch.setattr("django_dlq.switches.apps.is_installed", lambda name: False)
+    monkeypatch.setattr("django_dlq.acts.apps.is_installed", lambda name: False)
     switches.pause(topic="orders", actor=ana, reason="wrong totals")
 
     assert Pause.objects.get().actor == ana

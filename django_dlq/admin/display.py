@@ -19,6 +19,7 @@ ICONS: Final = {
     State.RETRYING: "↻",
     State.DEAD: "✖",
     State.REPLAYING: "➤",
+    State.PARKED: "‖",
     State.RESOLVED: "✔",
     State.DISCARDED: "⊘",
     State.COMPENSATED: "⇄",
@@ -88,6 +89,8 @@ def one_line(text: str, most: int = 140) -> str:
 
 def failure(letter: DeadLetter) -> SafeString:
     """Show what went wrong in two lines."""
+    if not letter.error_class:
+        return two_lines(_("not tried yet"), "")
     return two_lines(Labelled(letter.error_class).short, one_line(letter.error_message))
 
 

@@ -25,8 +25,11 @@ from django_dlq.models import (
     Source,
     State,
     behind,
+    count_parked,
     count_waiting,
+    letter_before,
 )
+from django_dlq.models.parked import MOST_COUNTED
 
 MOST_EVENTS: Final = 200
 SAME_CAUSE_COUNTED: Final = 1_000
@@ -35,6 +38,10 @@ ADVICE = {
     State.DEAD: gettext_lazy("Nobody tries this again unless you do. Find the cause, then replay, edit or discard."),
     State.REPLAYING: gettext_lazy(
         "It was sent again, and its outcome is awaited. If none comes, restore it: then it is dead again."
+    ),
+    State.PARKED: gettext_lazy(
+        "It waits, so that the messages of its key are handled in order. It goes on by itself when those before it are "
+        "settled. You need not do anything about this one."
     ),
     State.RESOLVED: gettext_lazy("This is settled. There is nothing to do."),
     State.DISCARDED: gettext_lazy("Somebody decided not to send this. Restore it if that was wrong."),
@@ -50,6 +57,8 @@ EVENT_ICONS = {
     Kind.RESOLVED: ICONS[State.RESOLVED],
     Kind.SKIPPED: "↷",
     Kind.COMPENSATED: ICONS[State.COMPENSATED],
+    Kind.PARKED: ICONS[State.PARKED],
+    Kind.RELEASED: ICONS[State.RETRYING],
 }
 
 PARTS = {
@@ -90,6 +99,8 @@ def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) ->
         "copies": [(copy, _letter_url(site, copy)) for copy in letter.corrected_by.values_list("pk", flat=True)],
         "elsewhere": _elsewhere(request, site, letter),
         "waiting_behind": count_waiting(behind(letter))[0] if letter.holds_key else "",
+        "parked_behind": _parked_behind(letter),
+        "before_this": _numbered(site, letter_before(letter)),
         **message_context(request, letter),
     }
 
@@ -139,7 +150,6 @@ def _place_facts(letter: DeadLetter) -> list[Fact]:
 
 def _line(site: AdminSite, event: DeadLetterEvent) -> dict[str, Any]:
     data = event.data
-    copy, original = data.get("copy"), data.get("original")
     return {
         "event": event,
         "icon": EVENT_ICONS.get(Kind(event.kind), ""),
@@ -150,12 +160,23 @@ def _line(site: AdminSite, event: DeadLetterEvent) -> dict[str, Any]:
         "traceback": data.get("traceback", ""),
         "by": data.get("by", ""),
         "changed": ", ".join(str(PARTS.get(name, name)) for name in data.get("changed", ())),
-        "copy": copy and (copy, _letter_url(site, copy)),
-        "original": original and (original, _letter_url(site, original)),
+        **{name: _numbered(site, data.get(name)) for name in ("copy", "original", "behind", "after")},
     }
 
 
-def _same_cause(site: AdminSite, letter: DeadLetter) -> dict[str, Any]:
+def _numbered(site: AdminSite, pk: int | None) -> tuple[int, str] | None:
+    return None if pk is None else (pk, _letter_url(site, pk))
+
+
+def _parked_behind(letter: DeadLetter) -> str:
+    """Return how many messages are parked behind a letter, or nothing if none is."""
+    count = count_parked(letter)
+    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else str(count or "")
+
+
+def _same_cause(site: AdminSite, letter: DeadLetter) -> dict[str, Any] | None:
+    if not letter.fingerprint:
+        return None
     others = DeadLetter.objects.filter(fingerprint=letter.fingerprint).exclude(pk=letter.pk)
     count = others.order_by()[: SAME_CAUSE_COUNTED + 1].count()
     return {

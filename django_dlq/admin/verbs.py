@@ -79,7 +79,7 @@ DISCARD: Final = Verb(
     question=gettext_lazy("Discard?"),
     effect=gettext_lazy(
         "Nothing is sent. The letter is settled and needs nobody any more. It can be read, and restored, until "
-        "retention deletes it."
+        "retention deletes it. Messages that wait behind it go on."
     ),
     done=gettext_lazy("discarded"),
     permissions=("discard",),

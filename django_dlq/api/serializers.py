@@ -10,10 +10,20 @@ from django.db import models
 from rest_framework import ISO_8601, serializers
 
 from django_dlq.message import RESERVED, exact
-from django_dlq.models import DeadLetter, DeadLetterEvent, OutboxMessage, PublishedMessage
+from django_dlq.models import (
+    DeadLetter,
+    DeadLetterEvent,
+    OutboxMessage,
+    PublishedMessage,
+    count_parked,
+    letter_before,
+)
 from django_dlq.payload import describe, describe_headers
 
 Pairs = list[tuple[str, str | None]]
+
+LETTERS = ("copy", "original", "behind", "after")
+"""What names another letter in the data of a timeline."""
 
 MESSAGE = ("id", "message_id", "message_key", "broker", "topic", "key", "tag")
 
@@ -98,7 +108,7 @@ class EventSerializer(RowSerializer):
 
     def get_data(self, event: DeadLetterEvent) -> dict[str, Any]:
         """Return what is known beside, with ids as text."""
-        return {name: str(value) if name in ("copy", "original") else value for name, value in event.data.items()}
+        return {name: str(value) if name in LETTERS else value for name, value in event.data.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +148,16 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
     headers = serializers.SerializerMethodField(help_text="[name, value] pairs, in order")
     system_headers = serializers.SerializerMethodField(help_text="those that django_dlq sets by itself")
     verbs = serializers.SerializerMethodField(help_text="what you can do with the letter as it is now")
+    parked_behind = serializers.SerializerMethodField(help_text="id of the letter that a parked one waits for")
+    parked_count = serializers.SerializerMethodField(help_text="messages that are parked behind this one, up to 1,001")
     corrected_by = serializers.SerializerMethodField(help_text="ids of the letters that edits of this one made")
     timeline = EventSerializer(source="events", many=True, read_only=True)
 
     class Meta(DeadLetterSerializer.Meta):
         fields = (
             *DeadLetterSerializer.Meta.fields, "error_message", "traceback", "body", "body_kind", "body_encoding",
-            "body_size", "body_masked", "headers", "system_headers", "verbs", "corrected_by", "timeline",
+            "body_size", "body_masked", "headers", "system_headers", "verbs", "parked_behind",
+            "parked_count", "corrected_by", "timeline",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -185,6 +198,15 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
         """Return the verbs that the letter's state and the user's permissions allow."""
         verbs: Sequence[str] = self.context["verbs"]
         return list(verbs)
+
+    def get_parked_behind(self, letter: DeadLetter) -> str | None:
+        """Return the number of the letter before it."""
+        before = letter_before(letter)
+        return None if before is None else str(before)
+
+    def get_parked_count(self, letter: DeadLetter) -> int:
+        """Return how many messages wait until this one is settled."""
+        return count_parked(letter)
 
     def get_corrected_by(self, letter: DeadLetter) -> list[str]:
         """Return the ids of corrected copies."""

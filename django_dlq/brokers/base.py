@@ -59,6 +59,14 @@ class Subscription(ABC):
         What arrives meanwhile waits in the broker, and comes with the next poll. May raise BrokerUnavailable.
         """
 
+    def hold(self, places: Collection[Place]) -> bool:
+        """Deliver nothing from these partitions, and again from those held before; return whether that can be done.
+
+        The member keeps them, and nothing of them is lost: it is delivered once they are not named any more. A
+        partition that is taken away is not held any more. Whoever cannot do this holds up all partitions with one.
+        """
+        return not places
+
     def revoked(self) -> Collection[Place]:
         """Return the partitions that were taken from this member since the last call.
 

@@ -64,6 +64,7 @@ class KafkaSubscription(Subscription):
         # Came while nothing was to come: from a partition that was assigned at that moment.
         self._early: list[Message] = []
         self._is_paused = False
+        self._held: set[Place] = set()
         limit = float(settings.get("max.poll.interval.ms", MOST_SECONDS_BETWEEN_POLLS * 1000)) / 1000
         self.longest_silence = min(SILENCE_SECONDS, limit / 4)
 
@@ -98,6 +99,22 @@ class KafkaSubscription(Subscription):
             raise BrokerUnavailable(why(error)) from error
         if message is not None and self._is_sound(message):
             self._early.append(message)
+
+    def hold(self, places: Collection[Place]) -> bool:
+        """Pause these partitions and resume those held before; see Subscription.hold."""
+        driver, held = self._member.driver, set(places)
+        if held == self._held or driver is None or self._member.is_broken:
+            return True
+        try:
+            assigned = [(partition, (partition.topic, partition.partition)) for partition in driver.assignment()]
+            driver.pause([partition for partition, place in assigned if place in held - self._held])
+            if not self._is_paused:  # else the next poll resumes them
+                driver.resume([partition for partition, place in assigned if place in self._held - held])
+        except KafkaException as error:
+            self._member.is_broken = True
+            raise BrokerUnavailable(why(error)) from error
+        self._held = held
+        return True
 
     def revoked(self) -> Collection[Place]:
         """Return the partitions that went to other members; see Subscription.revoked."""
@@ -151,6 +168,7 @@ class KafkaSubscription(Subscription):
             self._owed.clear()
             self._early.clear()
             self._is_paused = False
+            self._held.clear()
             driver = Consumer({**self._settings, "error_cb": self._hear}, logger=logger)
             driver.subscribe(self._topics, on_revoke=self._forget, on_lost=self._forget)
             self._member.driver = driver
@@ -159,7 +177,7 @@ class KafkaSubscription(Subscription):
 
     def _messages(self, driver: Consumer, limit: int, timeout: float) -> list[Message]:
         if self._is_paused:
-            driver.resume(driver.assignment())
+            driver.resume([each for each in driver.assignment() if (each.topic, each.partition) not in self._held])
             self._is_paused = False
         if self._early:
             early, self._early = self._early[:limit], self._early[limit:]
@@ -197,11 +215,12 @@ class KafkaSubscription(Subscription):
             self._trouble = error.str()
 
     def _forget(self, driver: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        if self._is_paused:
+        if self._is_paused or self._held:
             # Or they would still be paused if they came back.
             driver.resume(list(partitions))
         lost = {(partition.topic, partition.partition) for partition in partitions}
         self._revoked |= lost
+        self._held -= lost
         self._early = [message for message in self._early if (message.topic(), message.partition()) not in lost]
         for place in lost:
             self._since.pop(place, None)

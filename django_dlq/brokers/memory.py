@@ -150,6 +150,7 @@ class _Member(Subscription):
         self._since: dict[Place, int] = {}
         self._next: dict[Place, int] = {}
         self._revoked: set[Place] = set()
+        self._held: frozenset[Place] = frozenset()
         self._join()
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
@@ -170,6 +171,12 @@ class _Member(Subscription):
                     last = self._store.committed.get((self.group, place), 0)
                     self._store.committed[self.group, place] = max(last, offset + 1)
 
+    def hold(self, places: Collection[Place]) -> bool:
+        """Deliver nothing from these partitions; see Subscription.hold."""
+        with self._store.changed:
+            self._held = frozenset(places)
+        return True
+
     def revoked(self) -> Collection[Place]:
         """Return the partitions that went to other members; see Subscription.revoked."""
         with self._store.changed:
@@ -187,6 +194,7 @@ class _Member(Subscription):
     def own(self, places: set[Place]) -> None:
         """Have these partitions: go on in those that it had, begin at the committed offset in the others."""
         self._revoked.update(self._since.keys() - places)
+        self._held &= places
         begin = {place: self._store.committed.get((self.group, place), 0) for place in sorted(places)}
         self._since = {place: self._since.get(place, begin[place]) for place in begin}
         self._next = {place: self._next.get(place, begin[place]) for place in begin}
@@ -203,11 +211,14 @@ class _Member(Subscription):
                 self._store.rebalance(self.group)
 
     def _has_more(self) -> bool:
-        return any(position < len(self._store.logs.get(place, ())) for place, position in self._next.items())
+        logs = self._store.logs
+        return any(
+            position < len(logs.get(place, ())) for place, position in self._next.items() if place not in self._held
+        )
 
     def _take(self, limit: int) -> list[Record]:
         taken: list[Record] = []
-        for place in list(self._next):
+        for place in [place for place in self._next if place not in self._held]:
             position = self._next[place]
             some = self._store.logs.get(place, [])[position : position + limit - len(taken)]
             if some:

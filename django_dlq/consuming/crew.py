@@ -4,14 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.db import InterfaceError, OperationalError
 
-from django_dlq.consuming.hand import Delivery
 from django_dlq.runner import close_connections, close_old_connections
 
-Work = Sequence[Delivery]
+Work = Sequence[Any]
+"""Deliveries to be handled, or questions to be asked about half messages."""
+
 Settle = Callable[[Work], None]
 
 

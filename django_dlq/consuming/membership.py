@@ -33,6 +33,11 @@ class Membership:
             finally:
                 self._spoke = time.monotonic()
 
+    def hold(self, places: Collection[Place]) -> bool:
+        """Let nothing come from these partitions, and let it from all others; return whether the broker can do that."""
+        with self._alone:
+            return self._subscription.hold(places)
+
     def commit(self, records: Iterable[Record]) -> None:
         """Say that these records are done; see Subscription.commit."""
         with self._alone:

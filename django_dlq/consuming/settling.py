@@ -9,9 +9,11 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, router, transaction
 
-from django_dlq import burial, failures, inbox, tracing
+from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
+from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
+from django_dlq.consuming.storm import OFF, StormGuard
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, database_now
@@ -37,51 +39,69 @@ def delivery_of(record: Record, group: str) -> Delivery:
     return Delivery(record, message, handler, outcome)
 
 
-def settle(work: Sequence[Delivery]) -> None:
+def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED, guard: StormGuard = OFF) -> None:
     """Give each of these an outcome: deliveries of one handler, no more than it takes at once.
 
-    Raises only if the database cannot be reached. What has no outcome then has not been handled, and pays no attempt.
+    What has none afterwards has not been handled, and pays no attempt: it failed while its circuit is not closed, so
+    many others failed that the group must stop, or the database cannot be reached, which is raised.
     """
     if len(work) == 1:
-        _settle_one(work[0])
+        _settle_one(work[0], circuits, guard)
         return
     for delivery in _expired(work):
-        _settle_one(delivery)
-    _settle_together([delivery for delivery in work if delivery.outcome is None])
+        _settle_one(delivery, circuits, guard)
+    _settle_together([delivery for delivery in work if delivery.outcome is None], circuits, guard)
 
 
-def _settle_one(delivery: Delivery) -> None:
+def _settle_one(delivery: Delivery, circuits: Circuits, guard: StormGuard) -> None:
+    message, handler = delivery.message, handler_of(delivery)
     try:
-        is_new = _over_a_break(partial(_handle, delivery))
+        outcome = _over_a_break(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
-        failures.settle(delivery.message, handler_of(delivery), error)
+        if circuits.claims(handler, error):
+            return
+        failure = failures.settle(message, handler, error)
         delivery.outcome = "failed"
+        guard.failed(message, handler, error, failure)
     else:
-        delivery.outcome = "handled" if is_new else "duplicate"
+        delivery.outcome = outcome
+        circuits.ended(handler, was_called=outcome == "handled")
+        if outcome == "handled":
+            guard.succeeded(handler)
 
 
-def _settle_together(work: Sequence[Delivery]) -> None:
+def _settle_together(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> None:
+    if guard.is_stopped:
+        return
+    work = _not_waiting(work, circuits, guard)
     if len(work) < 2:
         for delivery in work:
-            _settle_one(delivery)
-    elif not _succeeds(work):
+            _settle_one(delivery, circuits, guard)
+    elif not _succeeds(work, circuits, guard):
         middle = len(work) // 2
-        _settle_together(work[:middle])
-        _settle_together(work[middle:])
+        _settle_together(work[:middle], circuits, guard)
+        if not circuits.blocks(handler_of(work[0])):
+            _settle_together(work[middle:], circuits, guard)
 
 
-def _succeeds(work: Sequence[Delivery]) -> bool:
-    """Handle them in one transaction; return False if the handler fails, on whichever of them it was."""
+def _succeeds(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> bool:
+    """Handle them in one transaction; return False if the handler fails, on whichever of them it was.
+
+    If it is what they depend on that fails, nothing is to be looked for among them: they go back as they are.
+    """
     try:
         new = _over_a_break(partial(_handle_together, work))
     except BaseException as error:  # the one whose fault it is will raise it once more, alone
         if _is_nobodys_fault(error):
             raise
-        return False
+        return circuits.claims(handler_of(work[0]), error)
+    circuits.ended(handler_of(work[0]), was_called=bool(new))
     for delivery in work:
         delivery.outcome = "handled" if id(delivery.message) in new else "duplicate"
+    if new:
+        guard.succeeded(handler_of(work[0]), len(new))
     return True
 
 
@@ -110,17 +130,17 @@ def _is_nobodys_fault(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or lost_connection(error)
 
 
-def _handle(delivery: Delivery) -> bool:
+def _handle(delivery: Delivery) -> Outcome:
     def handle(message: ReceivedMessage) -> None:
         inbox.check_expiry(message)
         with tracing.handling(message):
             handler_of(delivery).call([message])
         _end_replay(message)
 
-    if inbox.handle_once(delivery.message, delivery.message.group, handle):
-        return True
-    _end_replay(delivery.message)
-    return False
+    outcome = parking.handle_in_turn(delivery.message, handler_of(delivery), handle)
+    if outcome == "duplicate":
+        _end_replay(delivery.message)
+    return outcome
 
 
 def _handle_together(work: Sequence[Delivery]) -> set[int]:
@@ -136,6 +156,23 @@ def _handle_together(work: Sequence[Delivery]) -> set[int]:
         for message in messages:
             _end_replay(message)
     return set(map(id, new))
+
+
+def _not_waiting(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> Sequence[Delivery]:
+    """Settle those alone whose key waits, where order matters, and return what else may be done now.
+
+    Asked for each half of what has failed together: in the first one a message may have failed that is before those of
+    the second.
+    """
+    if len(work) < 2 or not handler_of(work[0]).ordered:
+        return work
+    waits = parking.whose_keys_wait([delivery.message for delivery in work])
+    for delivery, must_wait in zip(work, waits, strict=True):
+        if must_wait:
+            _settle_one(delivery, circuits, guard)
+            if delivery.outcome is None:
+                return []  # it goes back as if untouched, and what is behind it must not go before it
+    return [delivery for delivery in work if delivery.outcome is None]
 
 
 def _expired(work: Sequence[Delivery]) -> list[Delivery]:

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from django_dlq.figures import Share, Snapshot, ranges
 from django_dlq.message import LANES
+from django_dlq.models import HalfState
 
 MOST_LINES: Final = 10
 """Topics and lanes that have a line, those with the most due messages; the JSON has them all."""
+
+LONGEST_LINE: Final = 300
 
 
 def lines(told: Snapshot) -> Iterator[str]:
@@ -24,6 +27,7 @@ def lines(told: Snapshot) -> Iterator[str]:
     yield from _in_the_way(told)
     counts = ", ".join(f"{count:,} {state}" for state, count in told.letters.states.items() if count)
     yield _line("letters", f"{counts or 'none'}{'' if told.letters.exact else ' (or more)'}")
+    yield from _half_messages(told)
 
 
 def duration(seconds: float) -> str:
@@ -69,11 +73,36 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
     for outage in told.outages:
         by = f"{len(outage.relays)} of {len(told.relays.alive)} relays"
         yield _line("outage", f"broker {outage.broker} unreachable since {_at(outage.since)} ({by}): {outage.reason}")
+    for stop in told.stopped:
+        what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
+        why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"
+        yield _line("stopped", one_line(f"group {what}: {why}"))
     for pause in told.pauses:
         what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")
     for topic, count in told.letters.held.items():
         yield _line("held", f"{count:,} keys of topic {topic}, each behind a dead letter")
+    for group, count in told.letters.parked.items():
+        yield _line("parked", f"{count:,} messages of group {group}, each behind one of its key that has failed")
+
+
+def _half_messages(told: Snapshot) -> Iterator[str]:
+    half = told.half_messages
+    if not sum(half.states.values()):
+        return
+    prepared, undecided, committed, rolled_back = (f"{half.states[state]:,}" for state in HalfState)
+    prepared = f"{prepared} prepared, the oldest for {duration(half.oldest_prepared_seconds)}"
+    undecided = f"{undecided} undecided, the oldest for {duration(half.oldest_undecided_seconds)}"
+    decided = f"of the newest {committed} committed, {rolled_back} rolled back"
+    yield _line("half", f"{prepared}; {undecided}; {decided}{'' if half.exact else ' (or more)'}")
+    for name, count in half.missing_checkers.items():
+        yield f"  {count:,} wait for the checker {name!r}, which this project does not have"
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks, and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def _line(word: str, what: str) -> str:

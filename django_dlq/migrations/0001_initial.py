@@ -7,6 +7,7 @@ from django.db import migrations, models
 import django_dlq.models.clock
 import django_dlq.models.fields
 import django_dlq.models.indexes
+import django_dlq.models.producer
 
 
 class Migration(migrations.Migration):
@@ -48,6 +49,53 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Dependency",
+            fields=[
+                (
+                    "name",
+                    django_dlq.models.fields.ExactCharField(
+                        max_length=100, primary_key=True, serialize=False, verbose_name="name"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("closed", "closed"), ("open", "open"), ("half_open", "half-open")],
+                        default="closed",
+                        max_length=20,
+                        verbose_name="circuit",
+                    ),
+                ),
+                ("failures", models.PositiveIntegerField(default=0, verbose_name="failures in a row")),
+                ("trials", models.PositiveIntegerField(default=0, verbose_name="failed probes")),
+                ("opened_at", models.DateTimeField(blank=True, null=True, verbose_name="open since")),
+                ("next_probe_at", models.DateTimeField(blank=True, null=True, verbose_name="next probe at")),
+                ("failed_at", models.DateTimeField(blank=True, null=True, verbose_name="last failed at")),
+                ("error_class", models.CharField(blank=True, default="", max_length=255, verbose_name="error")),
+                ("error_message", models.TextField(blank=True, default="", verbose_name="error message")),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="opener's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("replay_by", models.CharField(blank=True, default="", max_length=255, verbose_name="replayed for")),
+                ("replay_until", models.DateTimeField(blank=True, null=True, verbose_name="replayed until")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="opened by",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "dependency",
+                "verbose_name_plural": "dependencies",
+                "permissions": [("open_dependency", "Can open circuits"), ("close_dependency", "Can close circuits")],
+            },
+        ),
+        migrations.CreateModel(
             name="DeadLetter",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -76,6 +124,7 @@ class Migration(migrations.Migration):
                             ("retrying", "retrying"),
                             ("dead", "dead"),
                             ("replaying", "replaying"),
+                            ("parked", "parked"),
                             ("resolved", "resolved"),
                             ("discarded", "discarded"),
                             ("compensated", "compensated"),
@@ -105,6 +154,12 @@ class Migration(migrations.Migration):
                 ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
                 ("fingerprint", models.CharField(max_length=32, verbose_name="fingerprint")),
                 ("release", models.CharField(blank=True, default="", max_length=255, verbose_name="release")),
+                (
+                    "dependency",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=100, verbose_name="dependency"
+                    ),
+                ),
                 ("holds_key", models.BooleanField(default=False, editable=False, verbose_name="holds its key")),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("replays", models.PositiveIntegerField(default=0, verbose_name="replays")),
@@ -123,6 +178,7 @@ class Migration(migrations.Migration):
                 ),
                 ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="closed at")),
                 ("open_key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+                ("order_key", models.CharField(editable=False, max_length=64, null=True)),
                 (
                     "corrects",
                     models.ForeignKey(
@@ -163,6 +219,8 @@ class Migration(migrations.Migration):
                             ("resolved", "resolved"),
                             ("skipped", "skipped"),
                             ("compensated", "compensated"),
+                            ("parked", "parked"),
+                            ("released", "released"),
                         ],
                         max_length=20,
                         verbose_name="kind",
@@ -225,11 +283,8 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "inbox message",
                 "verbose_name_plural": "inbox messages",
-                "indexes": [
-                    models.Index(fields=["message_key"], name="dlq_inbox_key"),
-                    models.Index(fields=["handled_at"], name="dlq_inbox_at"),
-                ],
-                "constraints": [models.UniqueConstraint(fields=("group", "message_key"), name="dlq_inbox_once")],
+                "indexes": [models.Index(fields=["handled_at"], name="dlq_inbox_at")],
+                "constraints": [models.UniqueConstraint(fields=("message_key", "group"), name="dlq_inbox_once")],
             },
         ),
         migrations.CreateModel(
@@ -320,6 +375,49 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="StoppedGroup",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="group")),
+                (
+                    "release",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=255, verbose_name="release"
+                    ),
+                ),
+                ("stop_key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+                (
+                    "stopped_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="stopped at"),
+                ),
+                ("handler", models.CharField(max_length=255, verbose_name="handler")),
+                ("failed", models.PositiveIntegerField(verbose_name="failed")),
+                ("out_of", models.PositiveIntegerField(verbose_name="out of")),
+                ("error_class", models.CharField(max_length=255, verbose_name="error class")),
+                ("error_message", models.TextField(verbose_name="error message")),
+                ("fingerprint", models.CharField(max_length=32, verbose_name="fingerprint")),
+                ("resumed_at", models.DateTimeField(blank=True, null=True, verbose_name="resumed at")),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="actor's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="actor",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "stopped group",
+                "verbose_name_plural": "stopped groups",
+                "permissions": [("resume_stoppedgroup", "Can resume stopped groups")],
+            },
+        ),
+        migrations.CreateModel(
             name="PublishedMessage",
             fields=[
                 (
@@ -362,6 +460,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="WaitingKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("order_key", models.CharField(editable=False, max_length=64, unique=True)),
+            ],
+            options={
+                "verbose_name": "waiting key",
+                "verbose_name_plural": "waiting keys",
+            },
+        ),
+        migrations.CreateModel(
             name="BrokerOutage",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -387,6 +496,59 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "broker outage",
                 "verbose_name_plural": "broker outages",
+            },
+        ),
+        migrations.CreateModel(
+            name="Producer",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
+                (
+                    "topics",
+                    models.JSONField(
+                        help_text="One per line; a * ends the beginning of names.",
+                        validators=[django_dlq.models.producer.check_topics],
+                        verbose_name="topics",
+                    ),
+                ),
+                (
+                    "callback_url",
+                    models.CharField(
+                        help_text="Where it is asked what became of a half message that it never decided.",
+                        max_length=500,
+                        validators=[django_dlq.models.producer.check_callback_url],
+                        verbose_name="callback URL",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                (
+                    "secret",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="secret"),
+                ),
+                (
+                    "old_secret",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="old secret"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django_dlq.models.clock.DatabaseNow(), editable=False, verbose_name="created at"
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        help_text="Who signs in for the service. A user stands for one producer at most.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "producer",
+                "verbose_name_plural": "producers",
             },
         ),
         migrations.AddIndex(
@@ -420,11 +582,170 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="deadletter",
             index=django_dlq.models.indexes.PartialIndex(
+                fields=["dependency", "state"],
+                name="dlq_letter_dependency",
+                where=models.Q(("dependency", ""), _negated=True),
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=django_dlq.models.indexes.PartialIndex(
                 fields=["holds_key", "topic"], name="dlq_letter_holds_key", where=models.Q(("holds_key", True))
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="deadletter",
+            index=django_dlq.models.indexes.PartialIndex(
+                fields=["order_key", "state", "id"],
+                name="dlq_letter_order_key",
+                where=models.Q(("order_key__isnull", False)),
             ),
         ),
         migrations.AddConstraint(
             model_name="brokeroutage",
             constraint=models.UniqueConstraint(fields=("relay", "broker"), name="dlq_outage_once"),
+        ),
+        migrations.CreateModel(
+            name="HalfMessage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "message_id",
+                    django_dlq.models.fields.ExactCharField(editable=False, max_length=255, verbose_name="message id"),
+                ),
+                (
+                    "message_key",
+                    django_dlq.models.fields.ExactCharField(editable=False, max_length=255, verbose_name="message key"),
+                ),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("key", django_dlq.models.fields.ExactTextField(blank=True, null=True, verbose_name="key")),
+                ("raw_key", models.BinaryField(null=True, verbose_name="raw key")),
+                (
+                    "tag",
+                    django_dlq.models.fields.ExactCharField(blank=True, default="", max_length=255, verbose_name="tag"),
+                ),
+                ("headers", django_dlq.models.fields.HeadersField(default=tuple, verbose_name="headers")),
+                ("body", models.BinaryField(null=True, verbose_name="body")),
+                ("broker", models.CharField(default="default", max_length=100, verbose_name="broker")),
+                ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
+                ("delay", models.DurationField(blank=True, null=True, verbose_name="delay")),
+                ("expires_in", models.DurationField(blank=True, null=True, verbose_name="expires in")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("prepared", "prepared"),
+                            ("undecided", "undecided"),
+                            ("committed", "committed"),
+                            ("rolled_back", "rolled back"),
+                        ],
+                        default="prepared",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                ("checker", models.CharField(blank=True, default="", max_length=255, verbose_name="checker")),
+                (
+                    "producer",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=100, verbose_name="producer"
+                    ),
+                ),
+                (
+                    "idempotency_key",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, editable=False, max_length=255, null=True, verbose_name="idempotency key"
+                    ),
+                ),
+                (
+                    "prepared_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="prepared at"),
+                ),
+                ("decided_at", models.DateTimeField(blank=True, null=True, verbose_name="decided at")),
+                (
+                    "decided_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("process", "the process"),
+                            ("check", "a check"),
+                            ("person", "a person"),
+                            ("producer", "a remote producer"),
+                        ],
+                        default="",
+                        max_length=20,
+                        verbose_name="decided by",
+                    ),
+                ),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="actor's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("checks", models.PositiveIntegerField(default=0, verbose_name="checks")),
+                ("most_checks", models.PositiveIntegerField(verbose_name="most checks")),
+                ("check_every", models.DurationField(verbose_name="check every")),
+                ("next_check_at", models.DateTimeField(blank=True, null=True, verbose_name="next check at")),
+                (
+                    "owner",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="asked by"),
+                ),
+                ("epoch", models.BigIntegerField(default=0, editable=False, verbose_name="epoch")),
+            ],
+            options={
+                "verbose_name": "half message",
+                "verbose_name_plural": "half messages",
+                "permissions": [
+                    ("commit_halfmessage", "Can commit half messages"),
+                    ("rollback_halfmessage", "Can roll back half messages"),
+                ],
+                "indexes": [
+                    django_dlq.models.indexes.PartialIndex(
+                        fields=["state", "next_check_at"], name="dlq_half_open", where=models.Q(("decided_at", None))
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("message_id",), name="dlq_half_id"),
+                    models.UniqueConstraint(fields=("producer", "idempotency_key"), name="dlq_half_request"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HalfMessageCheck",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="at")),
+                (
+                    "answer",
+                    models.CharField(
+                        choices=[
+                            ("commit", "commit"),
+                            ("rollback", "rollback"),
+                            ("unknown", "unknown"),
+                            ("unreachable", "not reached"),
+                            ("lost", "no report"),
+                            ("asked_again", "asked again"),
+                        ],
+                        max_length=20,
+                        verbose_name="answer",
+                    ),
+                ),
+                ("seconds", models.FloatField(default=0.0, verbose_name="seconds")),
+                ("owner", models.CharField(blank=True, default="", max_length=255, verbose_name="asked by")),
+                ("error_class", models.CharField(blank=True, default="", max_length=255, verbose_name="error")),
+                ("error_message", models.TextField(blank=True, default="", verbose_name="error message")),
+                ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
+                (
+                    "half",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="timeline",
+                        to="django_dlq.halfmessage",
+                        verbose_name="half message",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "check of a half message",
+                "verbose_name_plural": "checks of half messages",
+                "ordering": ["id"],
+            },
         ),
     ]

@@ -23,6 +23,7 @@ class State(models.TextChoices):
     RETRYING = "retrying", _("retrying")
     DEAD = "dead", _("dead")
     REPLAYING = "replaying", _("replaying")
+    PARKED = "parked", _("parked")
     RESOLVED = "resolved", _("resolved")
     DISCARDED = "discarded", _("discarded")
     COMPENSATED = "compensated", _("compensated")
@@ -36,6 +37,8 @@ class Source(models.TextChoices):
 
 
 CLOSED: Final = frozenset({State.RESOLVED, State.DISCARDED, State.COMPENSATED})
+ACTIVE: Final = frozenset({State.RETRYING, State.DEAD, State.REPLAYING})
+"""Something is to be done about them. Behind those of an ordered handler, later messages of their key are parked."""
 
 TRANSITIONS: Final[dict[str, tuple[frozenset[State], State]]] = {
     # verb: (from any of these states, to this one); docs/explanation/lifecycle.md draws it and a test compares
@@ -43,11 +46,12 @@ TRANSITIONS: Final[dict[str, tuple[frozenset[State], State]]] = {
     "give_up": (frozenset({State.RETRYING, State.DEAD, State.REPLAYING}), State.DEAD),
     "replay": (frozenset({State.RETRYING, State.DEAD}), State.REPLAYING),
     "edit": (frozenset({State.RETRYING, State.DEAD}), State.RESOLVED),
-    "discard": (frozenset({State.RETRYING, State.DEAD}), State.DISCARDED),
+    "discard": (frozenset({State.RETRYING, State.DEAD, State.PARKED}), State.DISCARDED),
     "restore": (frozenset({State.DISCARDED, State.REPLAYING}), State.DEAD),
     "resolve": (frozenset({State.RETRYING, State.REPLAYING}), State.RESOLVED),
     "skip": (frozenset({State.RETRYING, State.DEAD, State.REPLAYING}), State.RESOLVED),
     "compensate": (frozenset({State.RETRYING, State.DEAD, State.REPLAYING}), State.COMPENSATED),
+    "release": (frozenset({State.PARKED}), State.RETRYING),
 }
 
 
@@ -69,6 +73,18 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
     def holding(self) -> Self:
         """Letters behind which the later messages of their topic and key wait in the outbox; all of them are open."""
         return self.filter(holds_key=True)
+
+    def in_order(self, order_key: str) -> Self:
+        """Letters of one key in one group, whose messages an ordered handler takes one after the other."""
+        return self.filter(order_key=order_key)
+
+    def active(self) -> Self:
+        """Letters about which something is to be done: open, and not parked."""
+        return self.filter(state__in=ACTIVE)
+
+    def parked(self) -> Self:
+        """Letters that wait until those before them are settled; the first in the line comes first."""
+        return self.filter(state=State.PARKED).order_by("pk")
 
     def of_message(self, group: str, message_key: str) -> Self:
         """The one open letter of a message in a group, if there is one."""
@@ -96,6 +112,8 @@ class DeadLetter(StoredMessage):
     fingerprint = models.CharField(_("fingerprint"), max_length=32)
     release = models.CharField(_("release"), max_length=255, blank=True, default="")
 
+    # What its handler could not reach at the last attempt.
+    dependency = ExactCharField(_("dependency"), max_length=100, blank=True, default="")
     # While the letter is open, later messages of its topic and key wait in the outbox (DLQ_HOLD_TOPICS).
     holds_key = models.BooleanField(_("holds its key"), default=False, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -115,6 +133,8 @@ class DeadLetter(StoredMessage):
     # Equal for two letters of one message in one group, NULL once settled: a unique index on it admits one open letter,
     # on databases without conditional indexes too.
     open_key = models.CharField(max_length=64, null=True, unique=True, editable=False)
+    # Equal for letters whose messages are handled one after the other, open or not; NULL where order does not matter.
+    order_key = models.CharField(max_length=64, null=True, editable=False)
 
     objects = PrimaryManager.from_queryset(DeadLetterQuerySet)()
 
@@ -130,7 +150,11 @@ class DeadLetter(StoredMessage):
             models.Index(fields=["message_key"], name="dlq_letter_key"),
             models.Index(fields=["message_id"], name="dlq_letter_id"),
             models.Index(fields=["fingerprint"], name="dlq_letter_fingerprint"),
+            PartialIndex(fields=["dependency", "state"], where=~Q(dependency=""), name="dlq_letter_dependency"),
             PartialIndex(fields=["holds_key", "topic"], where=Q(holds_key=True), name="dlq_letter_holds_key"),
+            PartialIndex(
+                fields=["order_key", "state", "id"], where=Q(order_key__isnull=False), name="dlq_letter_order_key"
+            ),
         ]
         permissions = [
             ("replay_deadletter", "Can replay dead letters"),

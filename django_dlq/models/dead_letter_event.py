@@ -30,6 +30,8 @@ class Kind(models.TextChoices):
     RESOLVED = "resolved", _("resolved")
     SKIPPED = "skipped", _("skipped")
     COMPENSATED = "compensated", _("compensated")
+    PARKED = "parked", _("parked")
+    RELEASED = "released", _("released")
 
 
 class DeadLetterEventManager(PrimaryManager["DeadLetterEvent"]):

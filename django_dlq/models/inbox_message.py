@@ -15,7 +15,10 @@ from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.postgresql_array import text_array
+from django_dlq.models.postgresql_begin import with_begin
 from django_dlq.models.primary import PrimaryManager
+from django_dlq.models.waiting_key import WaitingKey
 
 COLUMNS = ("group", "message_key", "message_id", "topic")
 
@@ -29,7 +32,23 @@ class Outcome(models.TextChoices):
 
 
 class InboxQuerySet(models.QuerySet["InboxMessage"]):
-    """The words in which the consumer and retention speak of the inbox."""
+    """The words in which retention speaks of the inbox."""
+
+    def older_than(self, age: timedelta) -> Self:
+        """Messages handled longer ago than this, by the database's clock."""
+        return self.filter(handled_at__lt=in_future(-age))
+
+    def without_letter(self) -> Self:
+        """Messages that nobody can replay: no dead letter of them is left in their group, neither open nor settled."""
+        letters = DeadLetter.objects.filter(group=OuterRef("group"), message_key=OuterRef("message_key"))
+        return self.exclude(Exists(letters))
+
+
+class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore[misc]  # a class made at run time
+    """The words in which the consumer speaks of the inbox.
+
+    They are not the queryset's: to make one would be a tenth of what a message costs.
+    """
 
     def claim(
         self, message: ReceivedMessage, group: str, *, outcome: Outcome = Outcome.HANDLED, reason: str | None = None
@@ -40,14 +59,31 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
+        using = self.db
         values: tuple[str | None, ...] = (group, message.message_key, message.message_id, message.topic)
-        statement = _claim(self.db, rows=1)
-        if outcome != Outcome.HANDLED:  # which is the column's default
+        if outcome == Outcome.HANDLED:  # which is the column's default
+            statement = _claim(using, rows=1)
+        else:
             values = (*values, outcome.value, reason)
-            statement = _claim_otherwise(self.db)
-        with connections[self.db].cursor() as cursor:
+            statement = _claim_otherwise(using)
+        connection = connections[using]
+        with with_begin(connection), connection.cursor() as cursor:
             cursor.execute(statement, values)
             return bool(cursor.rowcount)
+
+    def claim_in_turn(self, message: ReceivedMessage, group: str, order_key: str) -> bool:
+        """Do the same with the same single statement, unless a letter of the message's key is open; tell which.
+
+        False says either: that the message is done, or that the key waits. `is_done` tells them apart.
+        """
+        values = (group, message.message_key, message.message_id, message.topic, order_key)
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_claim_in_turn(self.db), values)
+            return bool(cursor.rowcount)
+
+    def is_done(self, message: ReceivedMessage, group: str) -> bool:
+        """Tell whether the group is done with the message."""
+        return bool(self.filter(group=group, message_key=message.message_key).exists())
 
     def claim_many(self, messages: Iterable[ReceivedMessage], group: str) -> list[ReceivedMessage]:
         """Do the same for many messages with one statement; return those that are new, each once, in their order.
@@ -67,25 +103,17 @@ class InboxQuerySet(models.QuerySet["InboxMessage"]):
         keys = [message.message_key for message in messages]
         ids = [message.message_id for message in messages]
         topics = [message.topic for message in messages]
-        with connections[self.db].cursor() as cursor:
-            if connections[self.db].vendor == "postgresql":
+        connection = connections[self.db]
+        with with_begin(connection), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
                 if keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
-                    cursor.execute(_claim_keys(self.db), (group, topics[0], keys))
+                    cursor.execute(_claim_keys(self.db), (group, topics[0], text_array(keys)))
                 else:
-                    cursor.execute(_claim_arrays(self.db), (group, keys, ids, topics))
+                    cursor.execute(_claim_arrays(self.db), (group, *map(text_array, (keys, ids, topics))))
             else:
                 values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
                 cursor.execute(f"{_claim(self.db, rows=len(keys))} RETURNING message_key", tuple(values))
             return {key for (key,) in cursor.fetchall()}
-
-    def older_than(self, age: timedelta) -> Self:
-        """Messages handled longer ago than this, by the database's clock."""
-        return self.filter(handled_at__lt=in_future(-age))
-
-    def without_letter(self) -> Self:
-        """Messages that nobody can replay: no dead letter of them is left in their group, neither open nor settled."""
-        letters = DeadLetter.objects.filter(group=OuterRef("group"), message_key=OuterRef("message_key"))
-        return self.exclude(Exists(letters))
 
 
 class InboxMessage(models.Model):
@@ -100,16 +128,14 @@ class InboxMessage(models.Model):
     # Why it was not simply handled; NULL where it was.
     reason = models.TextField(_("reason"), null=True)
 
-    objects = PrimaryManager.from_queryset(InboxQuerySet)()
+    objects = InboxManager()
 
     class Meta:
         verbose_name = _("inbox message")
         verbose_name_plural = _("inbox messages")
-        constraints = [models.UniqueConstraint(fields=["group", "message_key"], name="dlq_inbox_once")]
-        indexes = [
-            models.Index(fields=["message_key"], name="dlq_inbox_key"),
-            models.Index(fields=["handled_at"], name="dlq_inbox_at"),
-        ]
+        # The key first: so people find a message by it, and it needs no index of its own, which each message would pay.
+        constraints = [models.UniqueConstraint(fields=["message_key", "group"], name="dlq_inbox_once")]
+        indexes = [models.Index(fields=["handled_at"], name="dlq_inbox_at")]
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"
@@ -125,6 +151,14 @@ def _claim_otherwise(using: str) -> str:
     columns = (*COLUMNS, "outcome", "reason")
     marks = ", ".join(["%s"] * len(columns))
     return f"{_insert(using, columns)} VALUES ({marks}) {_unless_there(using, columns)}"
+
+
+@cache
+def _claim_in_turn(using: str) -> str:
+    quote = connections[using].ops.quote_name
+    source = "FROM DUAL" if connections[using].vendor == "mysql" else ""
+    waiting = f"SELECT 1 FROM {quote(WaitingKey._meta.db_table)} WHERE order_key = %s"  # noqa: S608
+    return f"{_insert(using)} SELECT %s, %s, %s, %s {source} WHERE NOT EXISTS ({waiting}) {_unless_there(using)}"
 
 
 @cache

@@ -14,8 +14,12 @@ class PrimaryManager(models.Manager[Row]):
     a letter that a person settles a second time.
     """
 
-    def get_queryset(self) -> models.QuerySet[Row]:
-        """Return the rows, unless told otherwise those of the router's db_for_write."""
+    @property
+    def db(self) -> str:
+        """The database, unless told otherwise the router's db_for_write."""
         chosen: str | None = getattr(self, "_db", None)
-        hints = getattr(self, "_hints", {})
-        return super().get_queryset().using(chosen or router.db_for_write(self.model, **hints))
+        return chosen or router.db_for_write(self.model, **getattr(self, "_hints", {}))
+
+    def get_queryset(self) -> models.QuerySet[Row]:
+        """Return the rows."""
+        return super().get_queryset().using(self.db)

@@ -1,7 +1,8 @@
 import pytest
 from django.urls import reverse
 
-from django_dlq.models import DeadLetterEvent, Kind, State
+from django_dlq.admin import letter_page
+from django_dlq.models import DeadLetterEvent, Kind, State, parked
 from tests.admin.factories import letter, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -162,3 +163,44 @@ def test_the_page_of_a_compensated_letter_says_what_made_it_good_and_offers_no_a
 
     assert "shop.&lt;handlers&gt;.refund" in response.content.decode()
     assert all(button.why_not for button in response.context["buttons"])
+
+
+def line_of_letters(parked):
+    first = letter(order_key="o")
+    return first, [
+        letter(state=State.PARKED, order_key="o", error_class="", error_message="", traceback="", fingerprint="")
+        for _ in range(parked)
+    ]
+
+
+def test_a_letter_says_how_many_wait_behind_it(staff):
+    first, parked = line_of_letters(3)
+    letter(state=State.PARKED, order_key="another")
+
+    assert "parked behind it: 3." in page_of(staff, first).content.decode()
+    page = page_of(staff, parked[0]).content.decode()
+    assert "parked behind it: 2." in page
+    assert "parked behind it" not in page_of(staff, parked[2]).content.decode()
+
+
+def test_many_that_wait_are_counted_up_to_a_bound(staff, monkeypatch):
+    monkeypatch.setattr(parked, "MOST_COUNTED", 2)
+    monkeypatch.setattr(letter_page, "MOST_COUNTED", 2)
+    first, _ = line_of_letters(4)
+
+    assert "parked behind it: 2+." in page_of(staff, first).content.decode()
+
+
+def test_a_parked_letter_leads_to_the_one_that_it_waits_for_and_can_only_be_discarded(staff):
+    first, (second,) = line_of_letters(1)
+    DeadLetterEvent.objects.note(second, Kind.PARKED, actor="consumer", data={"behind": first.pk})
+    response = page_of(staff, second)
+    page = response.content.decode()
+
+    link = reverse("admin:django_dlq_deadletter_change", args=[first.pk])
+    assert f'It is parked behind <a href="{link}">dead letter {first.pk}</a>' in page
+    assert f'<a href="{link}">Behind dead letter {first.pk}</a>' in page
+    assert "it has not been tried yet" in page
+    assert "same cause" not in page
+    assert [button.name for button in response.context["buttons"] if not button.why_not] == ["discard"]
+    assert "not tried yet" in staff.get(LIST, {"state": "parked"}).content.decode()

@@ -182,7 +182,7 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(root: APIClient, letter
 
 def test_a_wrong_state_is_told_the_right_ones(root: APIClient) -> None:
     detail = root.get(LETTERS, {"state": "gone"}).json()["detail"]
-    assert detail == "state: gone is not one of: retrying, dead, replaying, resolved, discarded, compensated"
+    assert detail == "state: gone is not one of: retrying, dead, replaying, parked, resolved, discarded, compensated"
 
 
 @pytest.mark.parametrize(

@@ -279,3 +279,18 @@ def test_times_are_in_utc_whatever_the_project_shows(root: APIClient, letter: De
     (line,) = root.get(LETTERS).json()["results"]
     assert line["last_failed_at"].startswith(f"{letter.last_failed_at:%Y-%m-%dT%H:%M:%S}")
     assert line["last_failed_at"].endswith("Z")
+
+
+def test_a_letter_says_what_it_waits_for_and_how_many_wait_for_it(root: APIClient, make_letter: MakeLetter) -> None:
+    first = make_letter(order_key="o")
+    second, _third = [make_letter(state=State.PARKED, order_key="o", error_class="") for _ in range(2)]
+    DeadLetterEvent.objects.note(second, Kind.PARKED, actor="consumer", data={"behind": first.pk})
+
+    shown = root.get(url(first)).json()
+    assert (shown["parked_behind"], shown["parked_count"]) == (None, 2)
+    shown = root.get(url(second)).json()
+    assert (shown["parked_behind"], shown["parked_count"], shown["verbs"]) == (str(first.pk), 1, ["discard"])
+    assert shown["timeline"][-1]["data"] == {"behind": str(first.pk)}
+    assert [line["id"] for line in root.get(LETTERS, {"state": "parked"}).json()["results"]] == [
+        str(pk) for pk in DeadLetter.objects.filter(state=State.PARKED).order_by("-pk").values_list("pk", flat=True)
+    ]

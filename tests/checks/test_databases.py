@@ -10,6 +10,8 @@ from django_dlq.models import InboxMessage
 from tests import scripted_broker
 from tests.checks.found import found
 
+pytestmark = pytest.mark.django_db
+
 KAFKA = {"BACKEND": "django_dlq.brokers.kafka.KafkaBroker", "OPTIONS": {"bootstrap.servers": "127.0.0.1:1"}}
 
 
@@ -75,7 +77,6 @@ def test_tables_in_several_databases_are_found(settings):
     assert found("database") == ["E060"]
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("lock", [False, True])
 def test_locks_of_keys_that_the_database_does_not_have_are_warned_of(settings, lock):
     settings.DLQ_LOCK_KEYS = lock
@@ -84,7 +85,6 @@ def test_locks_of_keys_that_the_database_does_not_have_are_warned_of(settings, l
     assert found("database") == (["W061"] if warned else [])
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("notify", [False, True])
 def test_a_wake_up_that_the_database_does_not_have_is_warned_of(settings, notify):
     settings.DLQ_RELAY_NOTIFY = notify

@@ -8,6 +8,8 @@ import pytest
 
 import tests.shop.models
 from django_dlq.brokers import brokers
+from django_dlq.checkers import checkers
+from django_dlq.probes import probes
 from django_dlq.registry import handlers
 
 
@@ -18,8 +20,8 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package.models = tests.shop.models  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "shop", package)
     monkeypatch.setitem(sys.modules, "shop.models", tests.shop.models)
-    before = handlers.handlers
-    handlers.handlers = []
+    before = handlers.handlers, probes.probes, checkers.by_name
+    handlers.handlers, probes.probes, checkers.by_name = [], {}, {}
     brokers["default"].reset()  # type: ignore[attr-defined]  # it is a MemoryBroker
     yield
-    handlers.handlers = before
+    handlers.handlers, probes.probes, checkers.by_name = before

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django_dlq import celery_tasks, conf, exceptions, figures, message, metrics, signals
 from django_dlq.checks.rules import RULES
 from django_dlq.management.commands import dlq_schedule
-from django_dlq.models import Kind, Source, State, StoredMessage, backlog, quick_read
+from django_dlq.models import Answer, DecidedBy, HalfState, Kind, Source, State, StoredMessage, backlog, quick_read
 from tests.docs.pages import DOCS, ROOT, section, table
 
 pytestmark = pytest.mark.once
@@ -124,7 +124,14 @@ def test_the_section_of_a_model_has_its_columns(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "column", "choices"),
-    [("DeadLetter", "state", State), ("DeadLetter", "source", Source), ("DeadLetterEvent", "kind", Kind)],
+    [
+        ("DeadLetter", "state", State),
+        ("DeadLetter", "source", Source),
+        ("DeadLetterEvent", "kind", Kind),
+        ("HalfMessage", "state", HalfState),
+        ("HalfMessage", "decided_by", DecidedBy),
+        ("HalfMessageCheck", "answer", Answer),
+    ],
 )
 def test_the_row_of_a_column_with_choices_names_them_all(model: str, column: str, choices: Any) -> None:
     rows = {code(row[0]): row[1] for row in table(section(MODELS, model))}
@@ -143,6 +150,8 @@ def test_the_page_about_metrics_has_the_bounds() -> None:
     assert f"Up to {backlog.MOST_ROWS:,} due and {backlog.MOST_SCATTERED:,} delayed" in text
     assert f"draws {backlog.SAMPLED_PAGES:,} pages" in text
     assert f"the newest {metrics.MOST_PUBLISHED:,} rows" in text
+    assert f"among the newest {metrics.MOST_HALF_MESSAGES:,} half messages" in text
+    assert f"has more than {metrics.MOST_HALF_MESSAGES:,}, where" in text
     assert f"over {metrics.MOST_LETTERS:,}, where counting ends" in text
     assert f"at most {metrics.MOST_NAMED:,}" in text
     assert quick_read.LONGEST == 1  # "longer than a second"

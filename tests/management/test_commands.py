@@ -13,13 +13,14 @@ from django_dlq.management import machine_command
 from django_dlq.management.commands import dlq_consume, dlq_relay, dlq_run
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.models import DeadLetter, OutboxMessage, PublishedMessage, State, in_future
-from django_dlq.outbox import Message
+from django_dlq.outbox import Message, Verdict
 from django_dlq.supervisor import manage
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 
 pytestmark = pytest.mark.django_db
 
-MACHINES = ["dlq_relay", "dlq_consume", "dlq_retry", "dlq_prune"]
+MACHINES = ["dlq_relay", "dlq_consume", "dlq_retry", "dlq_checkback", "dlq_prune"]
 
 
 def run(*arguments, **options):
@@ -74,6 +75,13 @@ class TestOnce:
         assert run("dlq_retry", once=True, group="shipping") == "1 attempts made"
         assert len(shop) == 1
 
+    def test_checkers_are_asked_about_what_is_due(self, no_checkers):
+        answering(Verdict.COMMIT)
+        due(3)
+
+        assert run("dlq_checkback", once=True) == "3 checks made"
+        assert OutboxMessage.objects.count() == 3
+
     def test_pruning_deletes_what_is_old_enough(self):
         for days in (8, 6):
             PublishedMessage.objects.create(
@@ -88,7 +96,8 @@ class TestOnce:
         said = run("dlq_run", once=True).splitlines()
 
         assert said == [
-            "2 messages left the outbox", "2 messages settled", "0 attempts made", "0 rows deleted",
+            "2 messages left the outbox", "2 messages settled", "0 attempts made", "0 checks made",
+            "0 rows deleted",
         ]  # fmt: skip
         assert len(shop) == 2
 
@@ -155,6 +164,7 @@ class TestForever:
             ("dlq_relay", "Relay", 0.008),
             ("dlq_retry", "Retries", 0.1),
             ("dlq_consume --no-retries", "Consumer", 0.001),
+            ("dlq_checkback", "CheckBack", 0.1),
             ("dlq_prune", "Retention", 60.0),
         ],
     )
@@ -212,6 +222,7 @@ class TestRun:
             "consume billing": manage("dlq_consume", "--group", "billing"),
             "consume shipping": manage("dlq_consume", "--group", "shipping"),
             "retry": manage("dlq_retry"),
+            "checkback": manage("dlq_checkback"),
             "prune": manage("dlq_prune"),
         }
         assert grace == 30.0
@@ -221,14 +232,14 @@ class TestRun:
 
         ((commands, grace),) = supervised
         assert grace == 2.5
-        assert list(commands) == ["relay", "retry", "prune"]
+        assert list(commands) == ["relay", "retry", "checkback", "prune"]
 
     def test_beside_debezium_there_is_no_relay(self, registry, supervised, settings):
         settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
         run("dlq_run")
 
         ((commands, _),) = supervised
-        assert list(commands) == ["retry", "prune"]
+        assert list(commands) == ["retry", "checkback", "prune"]
 
 
 def test_beside_debezium_the_relay_does_not_start(dlq, settings):
@@ -272,3 +283,20 @@ def test_a_failing_message_is_a_letter_and_the_command_goes_on(shop, registry):
 
     assert "2 messages settled" in run("dlq_run", once=True)
     assert DeadLetter.objects.filter(state=State.DEAD).count() == 2
+
+
+def test_a_consumer_whose_group_stops_says_so_and_ends_with_status_1(shop, registry, settings):
+    registry.handlers.clear()
+    settings.DLQ_STORM_IN_ROW = 2
+
+    def fails(message):
+        raise Reject("no")
+
+    inbox.handler("orders", group="shipping")(fails)
+    publish(5)
+    run("dlq_relay", once=True)
+    for done in (2, 0):
+        with pytest.raises(CommandError, match=f"group shipping is stopped after {done} messages") as ended:
+            run("dlq_consume", once=True)
+        assert ended.value.returncode == 1
+    assert DeadLetter.objects.count() == 2

@@ -42,6 +42,7 @@ def test_there_is_one_task_for_each_machine_and_one_consumer_for_each_group() ->
         "django_dlq: consume billing": ("django_dlq.celery_tasks.consume", {"group": "billing"}, "every 30 seconds"),
         "django_dlq: consume shipping": ("django_dlq.celery_tasks.consume", {"group": "shipping"}, "every 30 seconds"),
         "django_dlq: retry": ("django_dlq.celery_tasks.retry", {}, "every 10 seconds"),
+        "django_dlq: checkback": ("django_dlq.celery_tasks.checkback", {}, "every 10 seconds"),
         "django_dlq: prune": ("django_dlq.celery_tasks.prune", {}, "every 3600 seconds"),
     }
     assert all(task.enabled for task in PeriodicTask.objects.all())
@@ -65,7 +66,7 @@ def test_running_it_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) ->
     call_command("dlq_schedule")
     assert rows() == before
     assert PeriodicTasks.last_change() == told_beat
-    assert capsys.readouterr().out.count("kept") == 5
+    assert capsys.readouterr().out.count("kept") == 6
 
 
 def test_a_task_that_somebody_has_disabled_stays_disabled() -> None:
@@ -150,4 +151,4 @@ def test_beside_debezium_the_relay_is_taken_off_the_schedule() -> None:
     with override_settings(DLQ_OUTBOX_RETENTION=timedelta(days=3)):
         schedule()
     tasks = [row["task"].rpartition(".")[2] for row in rows()]
-    assert sorted(tasks) == ["consume", "consume", "prune", "retry"]
+    assert sorted(tasks) == ["checkback", "consume", "consume", "prune", "retry"]

@@ -3,15 +3,19 @@
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 
 from django_dlq import metrics
+from django_dlq.checkers import Checkers
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, OutboxMessage, Pause, RelayLane, RelayProcess, in_future
+from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
+from tests.half_messages import answering, due
 from tests.letters import consumer_letter
+from tests.stopped import stop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -45,6 +49,7 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     BrokerOutage.objects.begin("host:1", "default", "timed out")
     Pause.objects.create(scope="topic", topic="orders", reason="bad deploy", actor_name="ada", digest="1")
     consumer_letter(holds_key=True)
+    consumer_letter(State.PARKED, message_key="order-2")
     told = stats()
 
     assert "outbox     1,200 due, 1 delayed, the oldest due for 1 h 2 min\n" in told
@@ -57,7 +62,20 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     assert "(1 of 1 relays): timed out\n" in told
     assert "by ada: bad deploy\n" in told
     assert "held       1 keys of topic orders, each behind a dead letter\n" in told
-    assert "letters    1 dead\n" in told
+    assert "parked     1 messages of group shipping, each behind one of its key that has failed\n" in told
+    assert "letters    1 dead, 1 parked\n" in told
+
+
+def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> None:
+    answering()
+    due(2)
+    HalfMessage.objects.filter(pk=due()[0].pk).update(state="undecided", prepared_at=in_future(-3 * MINUTE))
+    told = stats()
+
+    assert "half       2 prepared, the oldest for " in told
+    assert "; 1 undecided, the oldest for 3 min 0 s; of the newest 0 committed, 0 rolled back\n" in told
+    no_checkers.by_name.clear()
+    assert "  2 wait for the checker 'charge', which this project does not have\n" in stats()
 
 
 def test_the_longest_come_first_and_the_rest_is_counted() -> None:
@@ -115,3 +133,29 @@ def test_it_can_be_watched_until_it_is_told_to_stop(monkeypatch: pytest.MonkeyPa
 )
 def test_a_time_is_told_in_its_largest_units(seconds: float, words: str) -> None:
     assert stats_table.duration(seconds) == words
+
+
+def test_a_group_that_takes_nothing_is_named_with_its_cause(settings: Any) -> None:
+    stop(release="r1")
+    told = stats()
+
+    assert "stopped    group shipping in release r1 since " in told
+    assert "50 of 50 failed: shop.models.NoSuchProduct: product 7 is unknown\n" in told
+    assert json.loads(stats("--json"))["stopped"][0]["is_own_release"] is False
+
+
+def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
+    assert stats("--check") == "all is well\n"
+    stop(release="an old one")
+    assert stats("--check") == "all is well\n"  # that release may have no process any more
+
+    stop()
+    run_relay()
+    BrokerOutage.objects.begin("host:1", "default", "timed out")
+    for arguments in (["--check"], ["--check", "--json"]):
+        out = io.StringIO()
+        with pytest.raises(SystemExit) as ended:
+            call_command("dlq_stats", *arguments, stdout=out)
+        assert ended.value.code == 1
+        assert "group shipping takes nothing since " in out.getvalue()
+        assert "broker default unreachable since " in out.getvalue()

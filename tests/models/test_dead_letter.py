@@ -10,7 +10,7 @@ from tests.letters import consumer_letter, relay_letter
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {State.RETRYING, State.DEAD, State.REPLAYING}
+OPEN = {State.RETRYING, State.DEAD, State.REPLAYING, State.PARKED}
 
 # What docs/explanation/lifecycle.md draws, written here a second time so that neither changes unnoticed.
 DIAGRAM = {
@@ -34,6 +34,8 @@ DIAGRAM = {
     ("retrying", "compensate"): "compensated",
     ("dead", "compensate"): "compensated",
     ("replaying", "compensate"): "compensated",
+    ("parked", "discard"): "discarded",
+    ("parked", "release"): "retrying",
 }
 EVERY_PAIR = [(state, verb) for state in State.values for verb in TRANSITIONS]
 
@@ -72,7 +74,7 @@ def test_a_letter_is_closed_exactly_when_it_is_settled(state, verb):
     assert letter.is_open is is_open
     assert (letter.closed_at is None) is is_open
     assert letter.open_key == (open_key("shipping", "order-1") if is_open else None)
-    assert (letter.next_attempt_at is not None) is (verb == "retry")
+    assert (letter.next_attempt_at is not None) is (verb in ("retry", "release"))
 
 
 def test_the_letter_of_a_relay_blocks_no_other():

@@ -20,3 +20,6 @@ WAITS_AGAIN = "waits again"
 
 DIES = "dies"
 """The tag of a message that ends its process once: SCENARIO_DEATH names the file that says that it has."""
+
+LOGISTICS = "logistics"
+"""What a handler of batches depends on, if SCENARIO_OUTAGE is set; while the file of that name exists, it is down."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import DIES, GO, HANGS, STUMBLES, WAITS, WAITS_AGAIN
+from tests.scenarios import DIES, GO, HANGS, LOGISTICS, STUMBLES, WAITS, WAITS_AGAIN
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
@@ -20,14 +20,14 @@ class Stumbled(Exception):
     """The first attempt failed, as it was told to."""
 
 
-@inbox.handler(
-    os.environ["SCENARIO_TOPIC"],
-    group=os.environ["SCENARIO_GROUP"],
-    concurrency=int(os.environ.get("SCENARIO_CONCURRENCY", "1")),
-    timeout=timedelta(seconds=1) if "SCENARIO_TIMEOUT" in os.environ else None,
-)
+class BrokenError(Exception):
+    """This release cannot do what it is for."""
+
+
 def pack(message: ReceivedMessage) -> None:
-    """Pack the order of a message; what else happens, and when, its tag says."""
+    """Pack the order of a message; what else happens, and when, its tag says. A bad release packs none."""
+    if "SCENARIO_BROKEN" in os.environ:
+        raise BrokenError(message.json()["order"])
     if message.tag == WAITS or (message.tag == WAITS_AGAIN and message.attempt > 1):
         logger.info("%s is waiting for go", message.message_key)
         assert wait_for(lambda: Order.objects.filter(number=GO).exists(), seconds=60)
@@ -43,6 +43,18 @@ def pack(message: ReceivedMessage) -> None:
         die_once()
 
 
+def call_logistics() -> None:
+    """Call what depends on it; while SCENARIO_OUTAGE names a file that is there, nobody listens."""
+    if Path(os.environ["SCENARIO_OUTAGE"]).exists():
+        raise ConnectionRefusedError("logistics is down")
+
+
+def pack_many(messages: list[ReceivedMessage]) -> None:
+    """Pack many orders with one call."""
+    call_logistics()
+    Box.objects.bulk_create(Box(order=message.json()["order"]) for message in messages)
+
+
 def die_once() -> None:
     """End the process as a mistake in C would, in the middle of a transaction; the next time, go on."""
     try:
@@ -50,3 +62,17 @@ def die_once() -> None:
     except FileExistsError:
         return
     os._exit(3)
+
+
+if "SCENARIO_OUTAGE" in os.environ:
+    inbox.probe(LOGISTICS)(call_logistics)
+    inbox.handler(
+        os.environ["SCENARIO_TOPIC"], group=os.environ["SCENARIO_GROUP"], batch_size=100, depends_on=LOGISTICS
+    )(pack_many)
+else:
+    inbox.handler(
+        os.environ["SCENARIO_TOPIC"],
+        group=os.environ["SCENARIO_GROUP"],
+        concurrency=int(os.environ.get("SCENARIO_CONCURRENCY", "1")),
+        timeout=timedelta(seconds=1) if "SCENARIO_TIMEOUT" in os.environ else None,
+    )(pack)

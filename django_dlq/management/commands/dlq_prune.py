@@ -11,7 +11,10 @@ IDLE = 60.0
 class Command(MachineCommand):
     """Delete what has been kept long enough."""
 
-    help = "Deletes history, inbox rows and settled dead letters that are older than the retention settings say."
+    help = (
+        "Deletes history, inbox rows, settled dead letters and decided half messages that are older than the retention "
+        "settings say."
+    )
 
     def make(self, **options: Any) -> Retention:
         """Return the machine for retention."""

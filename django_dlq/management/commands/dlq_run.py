@@ -14,7 +14,10 @@ from django_dlq.supervisor import Supervisor, manage
 class Command(BaseCommand):
     """Run every process of a small deployment."""
 
-    help = "Runs the relay, one consumer per group, retries and retention, each in a process, and restarts what dies."
+    help = (
+        "Runs the relay, one consumer per group, retries, check-back and retention, each in a process, and restarts "
+        "what dies."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add --once and --grace."""
@@ -37,4 +40,4 @@ def machines() -> dict[str, tuple[str, ...]]:
     """Return the management command of each process, by its name."""
     consumers = {f"consume {group}": ("dlq_consume", "--group", group) for group in handlers.groups()}
     relay = {} if debezium.is_used() else {"relay": ("dlq_relay",)}
-    return {**relay, **consumers, "retry": ("dlq_retry",), "prune": ("dlq_prune",)}
+    return {**relay, **consumers, "retry": ("dlq_retry",), "checkback": ("dlq_checkback",), "prune": ("dlq_prune",)}

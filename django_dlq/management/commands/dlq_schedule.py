@@ -16,7 +16,7 @@ from django_dlq.registry import handlers
 PREFIX = "django_dlq: "
 TASKS = "django_dlq.celery_tasks."
 # Seconds between runs. A consumer has to join its group each time, so it comes less often and stays longer.
-EVERY = {"relay": 5, "consume": 30, "retry": 10, "prune": 3600}
+EVERY = {"relay": 5, "consume": 30, "retry": 10, "checkback": 10, "prune": 3600}
 LONGEST = 86_400
 
 
@@ -42,9 +42,9 @@ class Command(BaseCommand):
     """Write the periodic tasks that run the machines."""
 
     help = (
-        "Writes django-celery-beat's periodic tasks for the relay, one consumer per group, retries and retention. "
-        "Run it after each deployment: it adds what is missing, removes the consumers of groups that are gone, and "
-        "leaves alone what people have set, such as a task that is disabled or another interval."
+        "Writes django-celery-beat's periodic tasks for the relay, one consumer per group, retries, check-back and "
+        "retention. Run it after each deployment: it adds what is missing, removes the consumers of groups that are "
+        "gone, and leaves alone what people have set, such as a task that is disabled or another interval."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -98,7 +98,7 @@ def entries() -> list[Entry]:
     """Return the periodic tasks that this project needs."""
     consumers = [Entry(machine="consume", group=group) for group in handlers.groups()]
     relay = [] if debezium.is_used() else [Entry(machine="relay")]
-    return [*relay, *consumers, Entry(machine="retry"), Entry(machine="prune")]
+    return [*relay, *consumers, Entry(machine="retry"), Entry(machine="checkback"), Entry(machine="prune")]
 
 
 def whole_seconds(text: str) -> int:

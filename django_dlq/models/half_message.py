@@ -1,0 +1,244 @@
+"""Half messages: prepared before work outside this database, invisible until they are committed or rolled back."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, Self
+
+from django.db import models, router, transaction
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q
+from django.utils.translation import gettext_lazy as _
+
+from django_dlq import signals
+from django_dlq.exceptions import DecidedOtherwise, IllegalTransition, UnknownHalfMessage
+from django_dlq.message import ReceivedMessage
+from django_dlq.models.clock import DatabaseNow, in_future
+from django_dlq.models.fields import ExactCharField
+from django_dlq.models.fresh import fresh
+from django_dlq.models.indexes import PartialIndex
+from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.own_transaction import in_own_transaction
+from django_dlq.models.primary import PrimaryManager
+from django_dlq.models.stored_message import StoredMessage
+
+
+class HalfState(models.TextChoices):
+    """Where a half message is in its life."""
+
+    PREPARED = "prepared", _("prepared")
+    UNDECIDED = "undecided", _("undecided")
+    COMMITTED = "committed", _("committed")
+    ROLLED_BACK = "rolled_back", _("rolled back")
+
+
+class DecidedBy(models.TextChoices):
+    """Who has said what shall become of it."""
+
+    PROCESS = "process", _("the process")
+    CHECK = "check", _("a check")
+    PERSON = "person", _("a person")
+    PRODUCER = "producer", _("a remote producer")
+
+
+DECIDED: Final = frozenset({HalfState.COMMITTED, HalfState.ROLLED_BACK})
+
+HALF_TRANSITIONS: Final[dict[str, tuple[frozenset[HalfState], HalfState]]] = {
+    # verb: (from any of these states, to this one); docs/explanation/half-messages.md draws it and a test compares
+    "commit": (frozenset({HalfState.PREPARED, HalfState.UNDECIDED}), HalfState.COMMITTED),
+    "rollback": (frozenset({HalfState.PREPARED, HalfState.UNDECIDED}), HalfState.ROLLED_BACK),
+    "wait": (frozenset({HalfState.PREPARED}), HalfState.PREPARED),
+    "give_up": (frozenset({HalfState.PREPARED}), HalfState.UNDECIDED),
+    "ask_again": (frozenset({HalfState.UNDECIDED}), HalfState.PREPARED),
+}
+
+
+class HalfMessageQuerySet(models.QuerySet["HalfMessage"]):
+    """The words in which check-back speaks of half messages."""
+
+    def open(self) -> Self:
+        """Those that nobody has decided yet."""
+        # The column of the partial index, which the planner knows by this condition only.
+        return self.filter(decided_at=None)
+
+    def waiting(self) -> Self:
+        """Those whose checker is still to be asked."""
+        return self.open().filter(state=HalfState.PREPARED)
+
+    def due(self) -> Self:
+        """Those whose next check is due, by the database's clock; the longest due first."""
+        return self.waiting().filter(next_check_at__lte=DatabaseNow()).order_by("next_check_at", "pk")
+
+    def count_by_missing_checker(self, names: Collection[str]) -> "models.QuerySet[HalfMessage, tuple[str, int]]":
+        """Return the names of checkers besides these, and how many half messages of this project name each."""
+        orphans = self.filter(producer="").exclude(checker__in=names).order_by("checker")
+        return orphans.values_list("checker").annotate(count=Count("pk"))
+
+    def decided(self) -> Self:
+        """Those that were committed or rolled back."""
+        return self.filter(state__in=DECIDED)
+
+    def outdated(self, age: timedelta, *, most: int) -> list[int]:
+        """Return ids of up to so many that were decided longer ago than this, by the database's clock.
+
+        Only the oldest are looked at, since no index knows when they were decided: they were so in about their order.
+        """
+        is_over = ExpressionWrapper(Q(decided_at__lt=in_future(-age)), output_field=BooleanField())
+        oldest = self.decided().order_by("pk").values_list("pk", is_over)[:most]
+        return [pk for pk, over in oldest if over]
+
+    def move(self, verb: str, **changes: Any) -> int:
+        """Carry out one transition, with these columns; return for how many the state allows it now."""
+        sources, target = HALF_TRANSITIONS[verb]
+        return self.filter(state__in=sources).update(state=target, **changes)
+
+
+class HalfMessage(StoredMessage):
+    """One message that is sent if, and only if, it is committed. `delay` and `expires_in` count from then."""
+
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    delay = models.DurationField(_("delay"), null=True, blank=True)
+    expires_in = models.DurationField(_("expires in"), null=True, blank=True)
+
+    state = models.CharField(_("state"), max_length=20, choices=HalfState.choices, default=HalfState.PREPARED)
+    # Who is asked: a function of this project, or the service that prepared it over HTTP.
+    checker = models.CharField(_("checker"), max_length=255, blank=True, default="")
+    producer = ExactCharField(_("producer"), max_length=100, blank=True, default="")
+    idempotency_key = ExactCharField(_("idempotency key"), max_length=255, null=True, blank=True, editable=False)
+
+    prepared_at = models.DateTimeField(_("prepared at"), db_default=DatabaseNow())
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+    decided_by = models.CharField(_("decided by"), max_length=20, choices=DecidedBy.choices, blank=True, default="")
+    # A person's or a producer's; it outlives the account.
+    actor_name = models.CharField(_("actor's name"), max_length=255, blank=True, default="")
+    reason = models.TextField(_("reason"), blank=True, default="")
+
+    # Only those that reached a checker count.
+    checks = models.PositiveIntegerField(_("checks"), default=0)
+    most_checks = models.PositiveIntegerField(_("most checks"))
+    check_every = models.DurationField(_("check every"))
+    # While somebody has it in hand to ask, the end of that lease: so one index finds what is due and free.
+    next_check_at = models.DateTimeField(_("next check at"), null=True, blank=True)
+    owner = models.CharField(_("asked by"), max_length=255, blank=True, default="", editable=False)
+    epoch = models.BigIntegerField(_("epoch"), default=0, editable=False)
+
+    objects = PrimaryManager.from_queryset(HalfMessageQuerySet)()
+
+    class Meta:
+        verbose_name = _("half message")
+        verbose_name_plural = _("half messages")
+        constraints = [
+            models.UniqueConstraint(fields=["message_id"], name="dlq_half_id"),
+            models.UniqueConstraint(fields=["producer", "idempotency_key"], name="dlq_half_request"),
+        ]
+        # Few are open at any time, and many decided: only the open ones cost an entry.
+        indexes = [PartialIndex(fields=["state", "next_check_at"], where=Q(decided_at=None), name="dlq_half_open")]
+        permissions = [
+            ("commit_halfmessage", "Can commit half messages"),
+            ("rollback_halfmessage", "Can roll back half messages"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.message_key}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has decided it, as far as this object knows."""
+        return self.state not in DECIDED
+
+    @property
+    def checks_left(self) -> int:
+        """How often a checker will still be asked before a person must decide."""
+        return max(0, self.most_checks - self.checks)
+
+    def commit(
+        self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = ""
+    ) -> OutboxMessage | None:
+        """Let the message be sent: write its outbox row and the decision in one transaction, and return the row.
+
+        Inside your own atomic() both are part of that transaction, and come to be or vanish with your rows. Where it
+        was committed before, nothing happens, and None is returned.
+        Raises DecidedOtherwise if it was rolled back, by a check perhaps: then the transaction around the call, if
+        there is one, cannot be committed any more. Raises UnknownHalfMessage if the row is gone.
+        """
+        with self._transaction():
+            if not self._decide("commit", by=by, actor_name=actor_name, reason=reason):
+                return None
+            row = self.outbox_row()
+            OutboxMessage.objects.using(self._state.db).add([row])
+        return row
+
+    def rollback(self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = "") -> None:
+        """Let the message never be sent. Where it was rolled back before, nothing happens.
+
+        Inside your own atomic() this is part of that transaction. Raises DecidedOtherwise if it was committed, and
+        UnknownHalfMessage if the row is gone.
+        """
+        with self._transaction():
+            self._decide("rollback", by=by, actor_name=actor_name, reason=reason)
+
+    def ask_again(self, *, actor_name: str, reason: str) -> None:
+        """Begin anew to ask about one that no check could decide; raise IllegalTransition for any other."""
+        changes = {"checks": 0, "next_check_at": DatabaseNow(), "actor_name": actor_name, "reason": reason}
+        if not self._move("ask_again", **changes):
+            raise IllegalTransition(f"half message {self.pk} is not undecided, so there is nothing to ask again")
+        self.refresh_from_db(using=self._state.db)
+
+    def outbox_row(self) -> OutboxMessage:
+        """Return the row that a commit writes."""
+        row = fresh(OutboxMessage, {**self.message_columns(), "priority": self.priority})
+        if self.delay is not None:
+            row.due_at = in_future(self.delay)
+        if self.expires_in is not None:
+            row.expires_at = in_future(self.expires_in)
+        return row
+
+    def received(self) -> ReceivedMessage:
+        """Return the message as its checker is called with it."""
+        row = fresh(OutboxMessage, self.message_columns())
+        record = row.record()._replace(timestamp=self.prepared_at)
+        return ReceivedMessage.of(record, "", attempt=self.checks + 1)
+
+    def forget_expressions(self) -> None:
+        """Let what the database's clock has computed be read from the database if somebody asks for it."""
+        for name in ("prepared_at", "decided_at", "next_check_at"):
+            if hasattr(self.__dict__.get(name), "resolve_expression"):
+                del self.__dict__[name]
+
+    def _transaction(self) -> Any:
+        # Without a savepoint a refusal dooms the transaction around it, even if the error is caught inside: work that
+        # was to go with this message must not be committed without it. The transaction of a TestCase is nobody's work.
+        using = self._state.db or router.db_for_write(HalfMessage, instance=self)
+        return transaction.atomic(using=using, savepoint=not in_own_transaction(using))
+
+    def _decide(self, verb: str, *, by: DecidedBy, actor_name: str, reason: str) -> bool:
+        """Write a decision; return False if the same one was made before, and raise if another was.
+
+        The state is compared inside the UPDATE, which waits for whoever is deciding right now. So of a process and a
+        check that decide at the same moment one is first, and the other learns of it.
+        """
+        changes = {"decided_by": by, "actor_name": actor_name, "reason": reason.strip()}
+        if self._move(verb, decided_at=DatabaseNow(), next_check_at=None, owner="", **changes):
+            tell = partial(signals.tell, signals.half_message_decided, HalfMessage, half=self)
+            transaction.on_commit(tell, using=self._state.db)
+            return True
+        # With a lock: a snapshot of this transaction could be older than the decision.
+        rows = HalfMessage.objects.using(self._state.db).select_for_update()
+        found = rows.filter(pk=self.pk).first()
+        if found is None:
+            raise UnknownHalfMessage(f"half message {self.message_id} is gone; it was decided long ago")
+        self.state, self.decided_by = found.state, found.decided_by
+        if found.state != HALF_TRANSITIONS[verb][1]:
+            raise DecidedOtherwise(
+                f"half message {self.message_id} was {HalfState(found.state).name.lower().replace('_', ' ')} by "
+                f"{found.decided_by} at {found.decided_at}, so it is too late to {verb} it"
+            )
+        return False
+
+    def _move(self, verb: str, **changes: Any) -> bool:
+        """Carry out one transition, with these columns; return whether the row's state allows it now."""
+        if not HalfMessage.objects.using(self._state.db).filter(pk=self.pk).move(verb, **changes):
+            return False
+        for name, value in {"state": HALF_TRANSITIONS[verb][1], **changes}.items():
+            setattr(self, name, value)
+        self.forget_expressions()
+        return True
