@@ -16,6 +16,7 @@ ON_POSTGRESQL = [
     "test_debezium.py",
     "test_dependency_outage.py",
     "test_four_relays.py",
+    "test_half_messages.py",
     "test_handlers_that_do_not_end.py",
     "test_kafka_outage.py",
     "test_moving_lanes.py",
