@@ -14,7 +14,7 @@ class DjangoDlqConfig(AppConfig):
 
     def ready(self) -> None:
         """Import what registers itself by being imported."""
-        from django_dlq import checks  # noqa: F401, PLC0415  # models must be loaded first
+        from django_dlq import checks, producer_checks  # noqa: F401, PLC0415  # models must be loaded first
         from django_dlq.conf import conf  # noqa: PLC0415
 
         autodiscover_modules(conf.DLQ_HANDLERS_MODULE)

@@ -74,6 +74,21 @@ class Settings:
         return getattr(settings, "DLQ_CONSUMER_GRACE", timedelta(seconds=30))
 
     @property
+    def DLQ_STORM_IN_ROW(self) -> int | None:
+        """How many fresh messages of a handler may fail in a row, in a process, before its group stops; None: any."""
+        return getattr(settings, "DLQ_STORM_IN_ROW", 50)
+
+    @property
+    def DLQ_STORM_SHARE(self) -> float | None:
+        """Which share of a handler's last messages may fail, in a process, before its group stops; None: all."""
+        return getattr(settings, "DLQ_STORM_SHARE", 0.5)
+
+    @property
+    def DLQ_STORM_WINDOW(self) -> int:
+        """Of how many messages DLQ_STORM_SHARE is a share."""
+        return getattr(settings, "DLQ_STORM_WINDOW", 200)
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)
@@ -172,6 +187,26 @@ class Settings:
     def DLQ_LOCK_KEYS(self) -> bool:
         """Whether transactions that publish one key wait for each other, to be sent in the order they commit."""
         return getattr(settings, "DLQ_LOCK_KEYS", False)
+
+    @property
+    def DLQ_CHECKBACK_HOSTS(self) -> Sequence[str]:
+        """Hosts, as `host` or `host:port`, at which producers may be asked what became of a half message."""
+        return getattr(settings, "DLQ_CHECKBACK_HOSTS", ())
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_HTTP(self) -> bool:
+        """Whether producers may be asked without TLS."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_HTTP", False)
+
+    @property
+    def DLQ_CHECKBACK_ALLOW_PRIVATE(self) -> bool:
+        """Whether producers may be asked at private addresses, those of this machine included."""
+        return getattr(settings, "DLQ_CHECKBACK_ALLOW_PRIVATE", False)
+
+    @property
+    def DLQ_CHECKBACK_HTTP_TIMEOUT(self) -> timedelta:
+        """How long a producer's whole answer may take, from the look-up of its name to the last byte."""
+        return getattr(settings, "DLQ_CHECKBACK_HTTP_TIMEOUT", timedelta(seconds=5))
 
 
 MASKED_FIELDS = (

@@ -21,6 +21,7 @@ from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
+from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
@@ -42,7 +43,7 @@ class Consumer:
     """One member of a consumer group.
 
     With `inline`, everything happens in the thread of `run_once`, on its database connections, and nobody waits for a
-    rate limit: for tests.
+    rate limit or is stopped because too much fails: for tests.
     """
 
     def __init__(self, group: str, *, inline: bool = False) -> None:
@@ -54,7 +55,8 @@ class Consumer:
         self._inline = inline
         self._member: Membership | None = None
         self._circuits = Circuits(self._handlers, inline=inline)
-        self._settle = partial(settle_work, circuits=self._circuits)
+        self._guard = StormGuard(group, is_off=inline)
+        self._settle = partial(settle_work, circuits=self._circuits, guard=self._guard)
         self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
@@ -70,6 +72,11 @@ class Consumer:
         return len(self._hand) > len(self._hand.held(self._circuits.blocks))
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether so many messages have failed that the group takes none until somebody resumes it."""
+        return self._guard.is_stopped
+
+    @property
     def grace(self) -> float:
         """How many seconds it may take to finish what is in hand when it is told to stop."""
         return conf.DLQ_CONSUMER_GRACE.total_seconds()
@@ -82,11 +89,17 @@ class Consumer:
         """
         if self._member is None:
             self._member = self._join()
+        self._guard.look()
+        if self._guard.is_stopped and not self._crew.is_busy:
+            self._hand.revoke(self._member.revoked())
+            self._guard.wait(timeout)
+            return 0
         settled = self._take(self._member, timeout) if not self._hand else 0
         try:
             settled += self._work(self._member)
         finally:
             self._commit(self._member)
+        self._guard.look()
         return settled
 
     def close(self) -> None:
@@ -131,6 +144,8 @@ class Consumer:
 
     def _room(self) -> int:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
+        if self._guard.is_stopped:
+            return 0
         at_once = max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
         free = at_once * self.threads - (len(self._hand) - self._held)
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
@@ -147,7 +162,7 @@ class Consumer:
             if self._crew.is_busy:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
                 settled += self._take_back(patience)
-            elif self._hand and (not self._inline or self.is_busy):
+            elif self._hand and not self._guard.is_stopped and (not self._inline or self.is_busy):
                 settled += self._rest(member, min(left, self._patience()))
             else:
                 break
@@ -156,7 +171,7 @@ class Consumer:
         return settled
 
     def _start_what_may(self) -> None:
-        while self._crew.has_room and (work := self._hand.next(self._allowance)):
+        while self._crew.has_room and not self._guard.is_stopped and (work := self._hand.next(self._allowance)):
             self._pace.started(work)
             self._crew.give(work)
 

@@ -24,13 +24,17 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── GroupIsStopped               too many of its messages failed in this release
     ├── HalfMessageError             about half messages
     │   ├── DecidedOtherwise         it is too late
     │   ├── UnknownHalfMessage       also a LookupError
     │   ├── UnknownChecker           no function of this project has the name
     │   ├── CheckerConflict          also ImproperlyConfigured
     │   ├── CheckerUnreachable       a check that did not reach a checker
-    │   └── InvalidVerdict           also a TypeError; a checker has not returned a Verdict
+    │   ├── InvalidVerdict           also a TypeError; a checker has not returned a Verdict
+    │   ├── BadAnswer                a producer was asked, and has said nothing of use
+    │   ├── TopicForbidden           a producer may not publish there
+    │   └── IdempotencyKeyReused     a producer has given a key again, for another message
     └── DeskError
         ├── IllegalTransition        the letter's state does not allow it (any more)
         ├── ReasonRequired           also a ValueError
@@ -206,6 +210,12 @@ class TimeLimitExceeded(DlqError):
     code = "time_limit_exceeded"
 
 
+class GroupIsStopped(DlqError):
+    """A consumer group takes nothing in this release, since too many of its messages failed, until a person acts."""
+
+    code = "group_is_stopped"
+
+
 class HalfMessageError(DlqError):
     """Something about a half message is not as the caller believes."""
 
@@ -246,6 +256,24 @@ class InvalidVerdict(HalfMessageError, TypeError):
     """A checker has returned something else than a Verdict; it counts as UNKNOWN."""
 
     code = "invalid_verdict"
+
+
+class BadAnswer(HalfMessageError):
+    """A producer was asked, and its answer is late, too long, an error, or no verdict: it counts as UNKNOWN."""
+
+    code = "bad_answer"
+
+
+class TopicForbidden(HalfMessageError):
+    """A producer is not allowed to publish to this topic."""
+
+    code = "topic_forbidden"
+
+
+class IdempotencyKeyReused(HalfMessageError):
+    """A producer has prepared another message with the same idempotency key."""
+
+    code = "idempotency_key_reused"
 
 
 class DeskError(DlqError):

@@ -21,9 +21,10 @@ RETRIES = "retries"
 
 def settle(
     message: ReceivedMessage, handler: Handler, error: BaseException, *, letter: DeadLetter | None = None
-) -> None:
+) -> Failure | None:
     """Settle a message whose handler has failed and whose transaction was rolled back.
 
+    Return the failure as it was stored, with a letter or with its compensation; None for one that was passed over.
     `letter`: the one whose retry this was, as it was read before. If somebody acted on it meanwhile, that stands.
     Raises only if the database cannot be reached. A rule or a compensation that fails is the message's next failure,
     with the handler's error as its context.
@@ -34,7 +35,8 @@ def settle(
         if isinstance(choice, Compensate) and (is_final or not choice.after_retries):
             return _compensate(message, handler, error, choice, letter)
         if choice is Decision.SKIP:
-            return _skip(message, error, letter)
+            _skip(message, error, letter)
+            return None
     except BaseException as trouble:  # whatever a project's function raises is the letter's content, SystemExit too
         if isinstance(trouble, KeyboardInterrupt) or lost_connection(trouble):
             raise
@@ -77,14 +79,15 @@ def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -
 
 def _bury(
     message: ReceivedMessage, handler: Handler, error: BaseException, letter: DeadLetter | None, *, is_dead: bool
-) -> None:
+) -> Failure:
     failure = describe(message, handler, error)
     delay = None if is_dead else handler.delay_after(message.attempt, error)
     if letter is None:
         burial.bury_received(message, failure, handler=handler, delay=delay)
-        return
+        return failure
     with suppress(IllegalTransition):  # somebody acted on the letter after the attempt was rolled back
         burial.fail_again(letter, failure, delay=delay)
+    return failure
 
 
 def _skip(message: ReceivedMessage, error: BaseException, letter: DeadLetter | None) -> None:
@@ -101,7 +104,7 @@ def _skip(message: ReceivedMessage, error: BaseException, letter: DeadLetter | N
 
 def _compensate(
     message: ReceivedMessage, handler: Handler, error: BaseException, choice: Compensate, letter: DeadLetter | None
-) -> None:
+) -> Failure:
     actor, by = _actor(letter), dotted_path(choice.function)
     failure = describe(message, handler, error)
 
@@ -111,6 +114,7 @@ def _compensate(
         burial.compensate(message, failure, handler=handler, letter=letter, actor=actor, by=by)
 
     _conclude(message, letter, Outcome.COMPENSATED, one_line(error), compensate)
+    return failure
 
 
 def _conclude(

@@ -83,6 +83,22 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A consumer group that takes nothing in one release, since `failed` of `out_of` messages of a handler failed."""
+
+    group: str
+    release: str
+    is_own_release: bool
+    since: datetime
+    handler: str
+    failed: int
+    out_of: int
+    error_class: str
+    error_message: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
     """Dead letters by state, counted up to a bound; those that hold their key, by topic; those parked, by group."""
 
@@ -116,6 +132,7 @@ class Snapshot:
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
+    stopped: tuple[Stopped, ...]
     letters: Letters
     half_messages: HalfMessages
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from django_dlq.conf import conf
 from django_dlq.exceptions import Expired
+from django_dlq.message import is_among
 
 EXPIRED: Final = f"{Expired.__module__}.{Expired.__qualname__}"
 
@@ -15,4 +16,4 @@ def must_hold(topic: str, key: str | None, *, error_class: str) -> bool:
     """
     if key is None or error_class == EXPIRED:
         return False
-    return any(topic.startswith(name[:-1]) if name.endswith("*") else topic == name for name in conf.DLQ_HOLD_TOPICS)
+    return is_among(topic, conf.DLQ_HOLD_TOPICS)

@@ -244,6 +244,11 @@ def is_text(value: object) -> TypeGuard[str]:
     return True
 
 
+def is_among(topic: str, names: Iterable[str]) -> bool:
+    """Tell whether a topic is one of these, where a name that ends with `*` stands for all that begin so."""
+    return any(topic.startswith(name[:-1]) if name.endswith("*") else topic == name for name in names)
+
+
 _decoder = json.JSONDecoder(parse_constant=no_constant)  # json.loads would make one for each message
 
 

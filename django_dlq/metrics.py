@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.db.models import Avg, Count, F, Max, Min, Q
 
 from django_dlq.checkers import checkers
+from django_dlq.conf import conf
 from django_dlq.figures import (
     HalfMessages,
     Letters,
@@ -23,6 +24,7 @@ from django_dlq.figures import (
     RelayState,
     Share,
     Snapshot,
+    Stopped,
 )
 from django_dlq.message import LANES
 from django_dlq.models import (
@@ -37,6 +39,7 @@ from django_dlq.models import (
     RelayLane,
     RelayProcess,
     State,
+    StoppedGroup,
     database_now,
     in_future,
 )
@@ -54,7 +57,7 @@ MOST_HALF_MESSAGES: Final = 10_000
 """Half messages that are counted of each open state, and the newest ones whose states are told."""
 
 MOST_NAMED: Final = 1_000
-"""Pauses and outages that are named."""
+"""Pauses, outages and stopped groups that are named."""
 
 
 def snapshot() -> Snapshot:
@@ -66,6 +69,7 @@ def snapshot() -> Snapshot:
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
+        stopped=stopped(),
         letters=letters(),
         half_messages=half_messages(),
     )
@@ -151,6 +155,26 @@ def pauses() -> tuple[Paused, ...]:
             since=row.at,
             reason=row.reason,
             actor=row.actor_name,
+        )
+        for row in rows
+    )
+
+
+def stopped() -> tuple[Stopped, ...]:
+    """Tell which groups take nothing, the longest first; those of other releases may have no process any more."""
+    rows = StoppedGroup.objects.filter(stop_key__isnull=False).order_by("stopped_at", "pk")[:MOST_NAMED]
+    return tuple(
+        Stopped(
+            group=row.group,
+            release=row.release,
+            is_own_release=row.release == conf.DLQ_RELEASE,
+            since=row.stopped_at,
+            handler=row.handler,
+            failed=row.failed,
+            out_of=row.out_of,
+            error_class=row.error_class,
+            error_message=row.error_message,
+            fingerprint=row.fingerprint,
         )
         for row in rows
     )

@@ -8,7 +8,15 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from django_dlq.conf import conf
-from django_dlq.models import DeadLetter, HalfMessage, InboxMessage, PublishedMessage, database_now
+from django_dlq.models import (
+    DeadLetter,
+    HalfMessage,
+    InboxMessage,
+    PublishedMessage,
+    StoppedGroup,
+    database_now,
+    in_future,
+)
 from django_dlq.outbox_pruning import prune_outbox
 
 ROWS_PER_STEP = 1000
@@ -77,6 +85,7 @@ def _outdated() -> Iterator[tuple[QuerySet[Model], str]]:
         yield InboxMessage.objects.older_than(kept).without_letter(), "handled_at"
     if (kept := conf.DLQ_CLOSED_RETENTION) is not None:
         yield DeadLetter.objects.closed_longer_than(kept), "pk"
+        yield StoppedGroup.objects.filter(resumed_at__lt=in_future(-kept)), "pk"
 
 
 def _prune_half_messages() -> int:

@@ -1,7 +1,7 @@
 """Try again what failed, when it is due."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import reduce
 from operator import or_
@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django_dlq import burial, dependencies, failures, inbox, signals, tracing
 from django_dlq.conf import conf
 from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.stops import Stops
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
@@ -27,7 +28,8 @@ SECONDS_PER_ROUND = 1.0
 class Retries:
     """Run the attempts that are due, of one group or of all.
 
-    Several may run side by side: a letter that one has in hand, others pass over.
+    Several may run side by side: a letter that one has in hand, others pass over. The attempts of a group that is
+    stopped in this release are left for later.
     """
 
     def __init__(self, group: str | None = None) -> None:
@@ -35,6 +37,8 @@ class Retries:
         self.group = group
         self._handlers = [handler for handler in own if handler.depends_on]
         self._circuits = Circuits(self._handlers)
+        self._stops = Stops()
+        self._stopped: Collection[str] = ()
 
     @property
     def grace(self) -> float:
@@ -43,7 +47,9 @@ class Retries:
 
     def run_once(self) -> int:
         """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
-        made, began = 0, time.monotonic()
+        made, began, self._stopped = 0, time.monotonic(), self._stops.look().keys()
+        if self.group in self._stopped:
+            return 0
         self._circuits.look()
         for name in self._circuits.to_replay:
             dependencies.replay_some(name)
@@ -90,6 +96,8 @@ class Retries:
 
     def _due(self, condition: Q) -> QuerySet[DeadLetter]:
         due = DeadLetter.objects.due() if self.group is None else DeadLetter.objects.due().of_group(self.group)
+        if self.group is None and self._stopped:
+            due = due.exclude(group__in=self._stopped)
         return due.filter(condition)
 
     def _fail(self, letter: DeadLetter, error: BaseException) -> None:

@@ -134,7 +134,7 @@ class Loop:
 def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.inf) -> int:
     """Run a machine until nothing is left, or `limit` seconds are over, and close it; return how much was done.
 
-    For the first work it waits up to `patience` seconds.
+    For the first work it waits up to `patience` seconds, and none for a machine that says that it is stopped.
     """
     done, began = 0, time.monotonic()
     try:
@@ -142,6 +142,8 @@ def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.i
             amount = machine.run_once()
             done += amount
             is_busy = getattr(machine, "is_busy", False)
+            if getattr(machine, "is_stopped", False):
+                break
             if not amount and not is_busy and (done or time.monotonic() - began >= patience):
                 break
             if amount and (pause := _pause_of(machine)):

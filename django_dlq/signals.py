@@ -28,6 +28,8 @@ circuit_opened = Signal()  # dependency: Dependency, as its row is then; its han
 circuit_closed = Signal()  # dependency: Dependency, as its row was before
 letter_changed = Signal()  # letter, event: DeadLetterEvent; an act of a person or the end of a replay
 
+group_stopped = Signal()  # stop: StoppedGroup, is_new; too much failed: the group takes nothing; again every minute
+group_resumed = Signal()  # stop: StoppedGroup, actor_name, reason; somebody let the group go on
 half_message_decided = Signal()  # half: HalfMessage, now committed or rolled back
 half_message_checked = Signal()  # half: HalfMessage, check: HalfMessageCheck, what came of it
 half_message_undecided = Signal()  # half: HalfMessage, about which its checker was asked as often as it may be
@@ -137,6 +139,22 @@ def _log_circuit_closed(*, dependency: Any, **_: Any) -> None:
 @receiver(letter_changed)
 def _log_letter_changed(*, letter: Any, event: Any, **_: Any) -> None:
     logger.info("letter %s %s by %s: now %s", letter.pk, event.kind, event.actor_name, letter.state)
+
+
+@receiver(group_stopped)
+def _log_group_stopped(*, stop: Any, is_new: bool, **_: Any) -> None:
+    logger.error(
+        "group %s %s since %s: %s of %s fresh messages of %s failed, the last of %s: %s; "
+        "nothing is taken until somebody resumes the group, or %s",
+        stop, "is stopped" if is_new else "is still stopped", stop.stopped_at, stop.failed, stop.out_of, stop.handler,
+        stop.error_class, _one_line(stop.error_message)[:200],
+        "another release starts" if stop.release else "DLQ_RELEASE is set and changes",
+    )  # fmt: skip
+
+
+@receiver(group_resumed)
+def _log_group_resumed(*, stop: Any, actor_name: str, reason: str, **_: Any) -> None:
+    logger.warning("group %s resumed by %s: %s", stop, actor_name, _one_line(reason))
 
 
 @receiver(half_message_decided)

@@ -17,11 +17,13 @@ from django_dlq.models import (
     OutboxMessage,
     PublishedMessage,
     State,
+    StoppedGroup,
     in_future,
 )
 from django_dlq.retention import Retention
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
+from tests.stopped import stop
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +61,17 @@ def test_a_message_is_remembered_as_long_as_a_letter_of_it_could_be_sent_again(s
     DeadLetter.objects.all().delete()
     Retention().run_once()
     assert not InboxMessage.objects.exists()
+
+
+def test_a_stop_is_kept_as_long_as_it_stands_and_as_a_settled_letter_after_that():
+    rows = [stop(group) for group in ("standing", "old", "new")]
+    for row, days in zip(rows[1:], (31, 29), strict=True):
+        row.end(reason="mended")
+        StoppedGroup.objects.filter(pk=row.pk).update(resumed_at=in_future(-timedelta(days=days)))
+    StoppedGroup.objects.update(stopped_at=in_future(-timedelta(days=1000)))
+    Retention().run_once()
+
+    assert set(StoppedGroup.objects.values_list("group", flat=True)) == {"standing", "new"}
 
 
 def test_what_is_older_than_its_retention_is_deleted():

@@ -11,6 +11,7 @@ from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_
 from django_dlq.retries import Retries
 from tests.letters import consumer_letter, timeline
 from tests.shop.models import Box
+from tests.stopped import stop
 
 pytestmark = pytest.mark.django_db
 
@@ -318,3 +319,23 @@ def test_the_handlers_rows_and_the_settled_letter_are_one_transaction(shop, monk
     assert boxes() == []
     assert not InboxMessage.objects.exists()
     assert DeadLetter.objects.get().error_message == "disk full"
+
+
+@pytest.mark.parametrize("group", [None, "shipping"])
+def test_a_group_that_is_stopped_in_this_release_pays_no_attempts(shop, settings, group):
+    letter = due()
+    settings.DLQ_RELEASE = "r1"
+    stop(release="r1")
+    assert Retries(group).run_once() == 0
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts) == (State.RETRYING, 1)
+
+    settings.DLQ_RELEASE = "r2"
+    assert Retries(group).run_once() == 1
+
+
+def test_the_others_retries_go_on_meanwhile(shop):
+    due()
+    stop("billing")
+
+    assert Retries().run_once() == 1

@@ -323,6 +323,13 @@ class TestUntilIdle:
             del Script.is_busy
         assert machine.turns == [9]
 
+    def test_a_machine_that_is_stopped_ends_at_once(self):
+        machine = Script(3, 2, 0)
+        machine.is_stopped = True
+
+        assert until_idle(machine, patience=3600) == 3
+        assert machine.closed == 1
+
     def test_it_waits_for_the_first_work_only(self):
         machine = Script(0, 0, 2, 0, 9)
 

@@ -3,14 +3,18 @@
 from django_dlq.admin.dead_letters import DeadLetterAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
+from django_dlq.admin.producers import ProducerAdmin
 from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
+from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 
 __all__ = [
     "DeadLetterAdmin",
     "InboxMessageAdmin",
     "OutboxMessageAdmin",
     "PauseAdmin",
+    "ProducerAdmin",
     "PublishedMessageAdmin",
     "RelayLaneAdmin",
     "RelayProcessAdmin",
+    "StoppedGroupAdmin",
 ]

@@ -17,6 +17,7 @@ from django_dlq.admin.editing.views import edit_view
 from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
 from django_dlq.admin.letter_page import letter_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.admin.stopped_groups import stopped_groups_context
 from django_dlq.admin.verbs import BULK, DISCARD, MOST_LETTERS, REPLAY, RESTORE, Verb
 from django_dlq.models import DeadLetter
 from django_dlq.models.dead_letter import ACTIVE
@@ -43,6 +44,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     exact_search = search_fields = ("message_key", "message_id", "key")
     search_help_text = gettext_lazy("A message key, message id or key. With * at the end: all that begin with it.")
     ordering = ("-last_failed_at", "-pk")
+    change_list_template = "admin/django_dlq/deadletter/change_list.html"
     detail_template = "admin/django_dlq/deadletter/detail.html"
     empty_list = gettext_lazy("No dead letters. Nothing needs you.")
 
@@ -117,12 +119,13 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return confirm_page(request, self, verb, ids=ids, filters=request.GET.urlencode())
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the list, with a button per act: who may not do it sees why."""
+        """Show the list, with a button per act: who may not do it sees why. Above it, which groups have stopped."""
         verbs = [
             {"action": f"{verb.name}_selected", "verb": verb, "why_not": verb.why_not(request.user)}
             for verb in BULK.values()
         ]
-        return super().changelist_view(request, {"verbs": verbs} | (extra_context or {}))
+        context = {"verbs": verbs, "stopped_groups": stopped_groups_context(request, self.admin_site)}
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def row_context(self, request: HttpRequest, row: DeadLetter) -> dict[str, Any]:
         """Return what the page of a letter shows."""

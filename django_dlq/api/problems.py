@@ -17,15 +17,28 @@ from rest_framework.views import exception_handler
 
 from django_dlq.exceptions import (
     BodyNotSerializable,
+    DecidedOtherwise,
     DeskError,
     DlqError,
+    HalfMessageError,
+    IdempotencyKeyReused,
     IllegalTransition,
     MessageTooLarge,
     PublishError,
     ReasonRequired,
+    TopicForbidden,
+    UnknownHalfMessage,
 )
 
 MEDIA_TYPE = "application/problem+json"
+STATUS: Mapping[type[DlqError], int] = {
+    TopicForbidden: status.HTTP_403_FORBIDDEN,
+    UnknownHalfMessage: status.HTTP_404_NOT_FOUND,
+    IllegalTransition: status.HTTP_409_CONFLICT,
+    DecidedOtherwise: status.HTTP_409_CONFLICT,
+    IdempotencyKeyReused: status.HTTP_422_UNPROCESSABLE_ENTITY,
+}
+"""What is not simply a bad request."""
 FIELDS: Mapping[type[DlqError], str] = {ReasonRequired: "reason", BodyNotSerializable: "body", MessageTooLarge: "body"}
 
 
@@ -33,6 +46,13 @@ class InvalidParameter(ValidationError):
     """A filter, or another parameter in the query string, has a value that it cannot have."""
 
     default_code = "invalid_parameter"
+
+
+class RequestTooLarge(APIException):
+    """The request has more bytes than any message could need."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "request_too_large"
 
 
 class UnknownParameter(ValidationError):
@@ -43,7 +63,7 @@ class UnknownParameter(ValidationError):
 
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem that an error is, or None if it is nobody's fault but ours."""
-    if isinstance(error, (PublishError, DeskError)):
+    if isinstance(error, (PublishError, DeskError, HalfMessageError)):
         error = _refused(error)
     response = exception_handler(error, context)
     if response is not None:
@@ -56,9 +76,7 @@ def _refused(error: DlqError) -> APIException:
     field = FIELDS.get(type(error))
     refused = APIException({field: [detail]} if field else detail)
     refused.default_code = error.code
-    refused.status_code = (
-        status.HTTP_409_CONFLICT if isinstance(error, IllegalTransition) else status.HTTP_400_BAD_REQUEST
-    )
+    refused.status_code = next((number for kind, number in STATUS.items() if isinstance(error, kind)), 400)
     return refused
 
 

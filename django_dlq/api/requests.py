@@ -58,23 +58,15 @@ class Reason(StrictSerializer):
     reason = ReasonField()
 
 
-class Edit(StrictSerializer):
-    """The body of edit: what shall be different in the copy, and why. What is left out stays as it was."""
+class WithBody(StrictSerializer):
+    """A message's body, in one of three ways."""
 
-    reason = ReasonField()
     body = serializers.JSONField(
         required=False,
         help_text="an object or a list; where every digit and space counts, send the JSON as `body_text`",
     )
     body_text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
     body_base64 = serializers.CharField(required=False, allow_blank=True, help_text="a body of any bytes")
-    key = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, trim_whitespace=False, help_text="null: no key"
-    )
-    tag = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
-    headers = serializers.ListField(
-        child=PairField(), required=False, help_text="all [name, value] pairs, in place of the present ones"
-    )
 
     def validate_body(self, body: Any) -> Any:
         """Take what travels as JSON; text would have two readings."""
@@ -89,6 +81,28 @@ class Edit(StrictSerializer):
         except (binascii.Error, ValueError) as error:
             raise serializers.ValidationError(_("This is not base64.")) from error
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return what was told, with the body under one name."""
+        given = [name for name in BODIES if name in attrs]
+        if len(given) > 1:
+            message = _("Send only one of: %(names)s.") % {"names": ", ".join(BODIES)}
+            raise serializers.ValidationError({name: [message] for name in given})
+        body = {"body": attrs.pop(given[0])} if given else {}
+        return attrs | body
+
+
+class Edit(WithBody):
+    """The body of edit: what shall be different in the copy, and why. What is left out stays as it was."""
+
+    reason = ReasonField()
+    key = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, trim_whitespace=False, help_text="null: no key"
+    )
+    tag = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    headers = serializers.ListField(
+        child=PairField(), required=False, help_text="all [name, value] pairs, in place of the present ones"
+    )
+
     def validate_headers(self, pairs: list[list[Any]]) -> Headers:
         """Give a pair that comes back as it was shown its exact bytes, and leave out those that are set anew."""
         letter: DeadLetter = self.context["letter"]
@@ -100,15 +114,6 @@ class Edit(StrictSerializer):
             )
         except DlqError as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments for `deadletters.edit`."""
-        given = [name for name in BODIES if name in attrs]
-        if len(given) > 1:
-            message = _("Send only one of: %(names)s.") % {"names": ", ".join(BODIES)}
-            raise serializers.ValidationError({name: [message] for name in given})
-        body = {"body": attrs.pop(given[0])} if given else {}
-        return attrs | body
 
 
 def read(serializer: type[StrictSerializer], request: Request, **context: Any) -> dict[str, Any]:

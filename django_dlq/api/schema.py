@@ -8,6 +8,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import serializers
 
 from django_dlq.api import requests
+from django_dlq.api.half_messages import IDEMPOTENCY_KEY
+from django_dlq.api.half_requests import Prepare
+from django_dlq.api.half_serializers import HalfMessageSerializer
 from django_dlq.api.problems import MEDIA_TYPE
 from django_dlq.api.serializers import DeadLetterDetailSerializer
 from django_dlq.api.views import ENCODINGS
@@ -63,6 +66,27 @@ class DeadLetterView(MessageView):
             restore=_verb(requests.OptionalReason),
         )
         return described(super().view_replacement())
+
+
+class HalfMessageView(OpenApiViewExtension):
+    """Describe what producers may do."""
+
+    target_class: Any = "django_dlq.api.half_messages.HalfMessageViewSet"
+
+    def view_replacement(self) -> Any:
+        """Return the view with its requests, responses and problems."""
+        key = OpenApiParameter(IDEMPOTENCY_KEY, OpenApiTypes.STR, OpenApiParameter.HEADER, description="to ask again")
+        half = _answer(200, HalfMessageSerializer, "the half message as it is now")
+        new = _answer(201, HalfMessageSerializer, "a new half message")
+        prepared = half | new | _problems(400, 401, 403, 413, 422)
+        decided = extend_schema(parameters=[ID], request=None, responses=half | _problems(400, 401, 403, 404, 409))
+        described = extend_schema_view(
+            create=extend_schema(parameters=[key], request=Prepare, responses=prepared),
+            retrieve=extend_schema(parameters=[ID], responses=half | _problems(400, 401, 403, 404)),
+            commit=decided,
+            rollback=decided,
+        )
+        return described(type("DescribedHalfMessageViewSet", (self.target,), {}))
 
 
 ID = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)

@@ -11,13 +11,12 @@ from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from django_dlq import deadletters
 from django_dlq.api import problems, requests
+from django_dlq.api.base import ProblemViewSet
 from django_dlq.api.filters import (
     DeadLetterFilters,
     OutboxFilters,
@@ -48,17 +47,13 @@ VERBS: dict[str, tuple[str, ...]] = {
 }
 
 
-class MessageViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
-    """What all three have in common: a list, read with the model's view permission.
-
-    Authentication, rendering, throttling and versioning are as the project has set them up for REST framework.
-    """
+class MessageViewSet(mixins.ListModelMixin, ProblemViewSet):
+    """What all three have in common: a list, read with the model's view permission."""
 
     model: ClassVar[type[Model]]
     permission_classes = (HasPermissions,)
     filter_backends = (StrictFilterBackend,)
     pagination_class = NewestFirst
-    parser_classes = (JSONParser,)
     filterset_class: ClassVar[Any]
     parameters: ClassVar[dict[str, Sequence[str]]] = {}
 
@@ -79,17 +74,6 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet[Any]):
         """Return the rows."""
         rows: QuerySet[Any] = self.model._default_manager.all()
         return rows.defer("body", "headers", "raw_key") if self.action == "list" else rows
-
-    def get_exception_handler(self) -> Any:
-        """Answer every error with a problem, whatever the project's other APIs do."""
-        return problems.answer
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Name the media type of problems."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if getattr(response, "exception", False) and response.accepted_renderer.media_type == "application/json":
-            response.content_type = problems.MEDIA_TYPE
-        return response
 
 
 class OutboxViewSet(MessageViewSet):

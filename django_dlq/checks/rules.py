@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 
 from django_dlq.checks.values import (
     is_count,
+    is_count_or_none,
     is_ladder,
     is_list_of_exceptions,
+    is_list_of_hosts,
     is_list_of_text,
     is_list_of_topics,
     is_pause,
     is_retention,
+    is_share_or_none,
     is_span,
     is_switch,
     is_text,
@@ -61,6 +64,11 @@ RULES: Sequence[Rule] = (
     Rule("E070", "DLQ_LOCK_KEYS", is_switch, "True or False"),
     Rule("E071", "DLQ_RELAY_NOTIFY", is_switch, "True or False"),
     Rule("E072", "DLQ_CONSUMER_GRACE", is_span, "a timedelta above 0"),
+    Rule("E113", "DLQ_STORM_IN_ROW", is_count_or_none, "a number of messages above 0, or None for any number"),
+    Rule("E114", "DLQ_STORM_SHARE", is_share_or_none, "a number above 0, and at most 1, or None for any share"),
+    Rule(
+        "E115", "DLQ_STORM_WINDOW", lambda value: is_count(value) and value >= 100, "a number of messages from 100 on"
+    ),
     Rule("E104", "DLQ_PROBE_INTERVAL", is_span, "a timedelta above 0"),
     Rule("E105", "DLQ_REPLAY_AFTER_OUTAGE", is_switch, "True or False"),
     Rule("E120", "DLQ_CHECKBACK_AFTER", is_pause, "a timedelta of 0 or more"),
@@ -69,4 +77,8 @@ RULES: Sequence[Rule] = (
     Rule("E123", "DLQ_CHECKBACK_TIMEOUT", is_span, "a timedelta above 0"),
     Rule("E124", "DLQ_CHECKBACK_THREADS", is_count, "a number of threads above 0"),
     Rule("E125", "DLQ_DECIDED_RETENTION", is_retention, "a timedelta, or None to keep all"),
+    Rule("E130", "DLQ_CHECKBACK_HOSTS", is_list_of_hosts, "a list of hosts, each as 'host' or 'host:port'"),
+    Rule("E131", "DLQ_CHECKBACK_ALLOW_HTTP", is_switch, "True or False"),
+    Rule("E132", "DLQ_CHECKBACK_ALLOW_PRIVATE", is_switch, "True or False"),
+    Rule("E133", "DLQ_CHECKBACK_HTTP_TIMEOUT", is_span, "a timedelta above 0"),
 )

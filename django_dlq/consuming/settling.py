@@ -13,6 +13,7 @@ from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
+from django_dlq.consuming.storm import OFF, StormGuard
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, database_now
@@ -38,48 +39,54 @@ def delivery_of(record: Record, group: str) -> Delivery:
     return Delivery(record, message, handler, outcome)
 
 
-def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED) -> None:
+def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED, guard: StormGuard = OFF) -> None:
     """Give each of these an outcome: deliveries of one handler, no more than it takes at once.
 
-    What has none afterwards has not been handled, and pays no attempt: it failed while its circuit is not closed, or
-    the database cannot be reached, which is raised.
+    What has none afterwards has not been handled, and pays no attempt: it failed while its circuit is not closed, so
+    many others failed that the group must stop, or the database cannot be reached, which is raised.
     """
     if len(work) == 1:
-        _settle_one(work[0], circuits)
+        _settle_one(work[0], circuits, guard)
         return
     for delivery in _expired(work):
-        _settle_one(delivery, circuits)
-    _settle_together([delivery for delivery in work if delivery.outcome is None], circuits)
+        _settle_one(delivery, circuits, guard)
+    _settle_together([delivery for delivery in work if delivery.outcome is None], circuits, guard)
 
 
-def _settle_one(delivery: Delivery, circuits: Circuits) -> None:
+def _settle_one(delivery: Delivery, circuits: Circuits, guard: StormGuard) -> None:
+    message, handler = delivery.message, handler_of(delivery)
     try:
         outcome = _over_a_break(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
-        if circuits.claims(handler_of(delivery), error):
+        if circuits.claims(handler, error):
             return
-        failures.settle(delivery.message, handler_of(delivery), error)
+        failure = failures.settle(message, handler, error)
         delivery.outcome = "failed"
+        guard.failed(message, handler, error, failure)
     else:
         delivery.outcome = outcome
-        circuits.ended(handler_of(delivery), was_called=outcome == "handled")
+        circuits.ended(handler, was_called=outcome == "handled")
+        if outcome == "handled":
+            guard.succeeded(handler)
 
 
-def _settle_together(work: Sequence[Delivery], circuits: Circuits) -> None:
-    work = _not_waiting(work, circuits)
+def _settle_together(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> None:
+    if guard.is_stopped:
+        return
+    work = _not_waiting(work, circuits, guard)
     if len(work) < 2:
         for delivery in work:
-            _settle_one(delivery, circuits)
-    elif not _succeeds(work, circuits):
+            _settle_one(delivery, circuits, guard)
+    elif not _succeeds(work, circuits, guard):
         middle = len(work) // 2
-        _settle_together(work[:middle], circuits)
+        _settle_together(work[:middle], circuits, guard)
         if not circuits.blocks(handler_of(work[0])):
-            _settle_together(work[middle:], circuits)
+            _settle_together(work[middle:], circuits, guard)
 
 
-def _succeeds(work: Sequence[Delivery], circuits: Circuits) -> bool:
+def _succeeds(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> bool:
     """Handle them in one transaction; return False if the handler fails, on whichever of them it was.
 
     If it is what they depend on that fails, nothing is to be looked for among them: they go back as they are.
@@ -93,6 +100,8 @@ def _succeeds(work: Sequence[Delivery], circuits: Circuits) -> bool:
     circuits.ended(handler_of(work[0]), was_called=bool(new))
     for delivery in work:
         delivery.outcome = "handled" if id(delivery.message) in new else "duplicate"
+    if new:
+        guard.succeeded(handler_of(work[0]), len(new))
     return True
 
 
@@ -149,7 +158,7 @@ def _handle_together(work: Sequence[Delivery]) -> set[int]:
     return set(map(id, new))
 
 
-def _not_waiting(work: Sequence[Delivery], circuits: Circuits) -> Sequence[Delivery]:
+def _not_waiting(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -> Sequence[Delivery]:
     """Settle those alone whose key waits, where order matters, and return what else may be done now.
 
     Asked for each half of what has failed together: in the first one a message may have failed that is before those of
@@ -160,7 +169,7 @@ def _not_waiting(work: Sequence[Delivery], circuits: Circuits) -> Sequence[Deliv
     waits = parking.whose_keys_wait([delivery.message for delivery in work])
     for delivery, must_wait in zip(work, waits, strict=True):
         if must_wait:
-            _settle_one(delivery, circuits)
+            _settle_one(delivery, circuits, guard)
             if delivery.outcome is None:
                 return []  # it goes back as if untouched, and what is behind it must not go before it
     return [delivery for delivery in work if delivery.outcome is None]

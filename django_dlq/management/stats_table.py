@@ -11,6 +11,8 @@ from django_dlq.models import HalfState
 MOST_LINES: Final = 10
 """Topics and lanes that have a line, those with the most due messages; the JSON has them all."""
 
+LONGEST_LINE: Final = 300
+
 
 def lines(told: Snapshot) -> Iterator[str]:
     """Return the lines."""
@@ -71,6 +73,10 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
     for outage in told.outages:
         by = f"{len(outage.relays)} of {len(told.relays.alive)} relays"
         yield _line("outage", f"broker {outage.broker} unreachable since {_at(outage.since)} ({by}): {outage.reason}")
+    for stop in told.stopped:
+        what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
+        why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"
+        yield _line("stopped", one_line(f"group {what}: {why}"))
     for pause in told.pauses:
         what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")
@@ -91,6 +97,12 @@ def _half_messages(told: Snapshot) -> Iterator[str]:
     yield _line("half", f"{prepared}; {undecided}; {decided}{'' if half.exact else ' (or more)'}")
     for name, count in half.missing_checkers.items():
         yield f"  {count:,} wait for the checker {name!r}, which this project does not have"
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks, and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def _line(word: str, what: str) -> str:

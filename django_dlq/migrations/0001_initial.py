@@ -7,6 +7,7 @@ from django.db import migrations, models
 import django_dlq.models.clock
 import django_dlq.models.fields
 import django_dlq.models.indexes
+import django_dlq.models.producer
 
 
 class Migration(migrations.Migration):
@@ -374,6 +375,49 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="StoppedGroup",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="group")),
+                (
+                    "release",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=255, verbose_name="release"
+                    ),
+                ),
+                ("stop_key", models.CharField(editable=False, max_length=64, null=True, unique=True)),
+                (
+                    "stopped_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="stopped at"),
+                ),
+                ("handler", models.CharField(max_length=255, verbose_name="handler")),
+                ("failed", models.PositiveIntegerField(verbose_name="failed")),
+                ("out_of", models.PositiveIntegerField(verbose_name="out of")),
+                ("error_class", models.CharField(max_length=255, verbose_name="error class")),
+                ("error_message", models.TextField(verbose_name="error message")),
+                ("fingerprint", models.CharField(max_length=32, verbose_name="fingerprint")),
+                ("resumed_at", models.DateTimeField(blank=True, null=True, verbose_name="resumed at")),
+                ("actor_name", models.CharField(blank=True, default="", max_length=255, verbose_name="actor's name")),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="actor",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "stopped group",
+                "verbose_name_plural": "stopped groups",
+                "permissions": [("resume_stoppedgroup", "Can resume stopped groups")],
+            },
+        ),
+        migrations.CreateModel(
             name="PublishedMessage",
             fields=[
                 (
@@ -452,6 +496,59 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "broker outage",
                 "verbose_name_plural": "broker outages",
+            },
+        ),
+        migrations.CreateModel(
+            name="Producer",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100, unique=True, verbose_name="name")),
+                (
+                    "topics",
+                    models.JSONField(
+                        help_text="One per line; a * ends the beginning of names.",
+                        validators=[django_dlq.models.producer.check_topics],
+                        verbose_name="topics",
+                    ),
+                ),
+                (
+                    "callback_url",
+                    models.CharField(
+                        help_text="Where it is asked what became of a half message that it never decided.",
+                        max_length=500,
+                        validators=[django_dlq.models.producer.check_callback_url],
+                        verbose_name="callback URL",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                (
+                    "secret",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="secret"),
+                ),
+                (
+                    "old_secret",
+                    models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="old secret"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django_dlq.models.clock.DatabaseNow(), editable=False, verbose_name="created at"
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        help_text="Who signs in for the service. A user stands for one producer at most.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "producer",
+                "verbose_name_plural": "producers",
             },
         ),
         migrations.AddIndex(

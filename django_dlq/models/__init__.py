@@ -13,9 +13,11 @@ from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.own_transaction import in_own_transaction
 from django_dlq.models.parked import count_parked, let_go, letter_before, release_next
 from django_dlq.models.pause import Pause, Pauses, Scope
+from django_dlq.models.producer import Producer
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
+from django_dlq.models.stopped_group import StoppedGroup
 from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.waiting import behind, count_waiting
 from django_dlq.models.waiting_key import WaitingKey, order_key
@@ -44,12 +46,14 @@ __all__ = [
     "Outcome",
     "Pause",
     "Pauses",
+    "Producer",
     "PublishedMessage",
     "RelayLane",
     "RelayProcess",
     "Scope",
     "Source",
     "State",
+    "StoppedGroup",
     "StoredMessage",
     "WaitingKey",
     "behind",

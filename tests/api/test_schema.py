@@ -25,6 +25,10 @@ def test_the_schema_is_valid_and_without_warnings(schema: Any) -> None:
         "/dlq/dead-letters/{id}/edit/",
         "/dlq/dead-letters/{id}/discard/",
         "/dlq/dead-letters/{id}/restore/",
+        "/dlq/half-messages/",
+        "/dlq/half-messages/{id}/",
+        "/dlq/half-messages/{id}/commit/",
+        "/dlq/half-messages/{id}/rollback/",
         "/dlq/outbox/",
         "/dlq/published/",
     }
@@ -41,6 +45,17 @@ def test_a_verb_is_described_with_its_request_its_answer_and_its_problems(schema
     assert set(verb["responses"]) == {"202", "400", "401", "403", "404", "409"}
     assert list(verb["responses"]["409"]["content"]) == ["application/problem+json"]
     assert [parameter["name"] for parameter in verb["parameters"]] == ["id"]
+
+
+def test_preparing_is_described_with_its_header_and_every_field(schema: Any) -> None:
+    prepare = schema["paths"]["/dlq/half-messages/"]["post"]
+    assert [(each["in"], each["name"]) for each in prepare["parameters"]] == [("header", "Idempotency-Key")]
+    assert set(prepare["responses"]) == {"200", "201", "400", "401", "403", "413", "422"}
+    fields = schema["components"]["schemas"]["Prepare"]
+    assert (fields["required"], len(fields["properties"])) == (["topic"], 15)
+    commit = schema["paths"]["/dlq/half-messages/{id}/commit/"]["post"]
+    assert "requestBody" not in commit
+    assert set(commit["responses"]) == {"200", "400", "401", "403", "404", "409"}
 
 
 def test_ids_are_text(schema: Any) -> None:

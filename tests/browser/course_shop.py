@@ -20,6 +20,7 @@ from django_dlq.models import (
     RelayProcess,
     Source,
     State,
+    StoppedGroup,
     key_columns,
 )
 
@@ -174,6 +175,18 @@ def _good_ones() -> None:
             expires_at=now + timedelta(hours=number) if number else None,
         )
     _relays(now)
+    _stops(now)
+
+
+def _stops(now: datetime) -> None:
+    why = FAILURES["bonus"]
+    facts = {"handler": why["handler"], "error_class": why["error_class"], "error_message": why["error_message"]}
+    facts |= {"fingerprint": why["fingerprint"], "failed": 50, "out_of": 50}
+    for release, hours in (("2026.11.2", 52), ("2026.11.3", 1)):
+        stop, _ = StoppedGroup.objects.stop(group="bonus", release=release, **facts)
+        StoppedGroup.objects.filter(pk=stop.pk).update(stopped_at=now - timedelta(hours=hours))
+    first = StoppedGroup.objects.get(release="2026.11.2")
+    first.end(actor_name="陈静怡", reason="The setting points_per_euro was missing; it is there now.")
 
 
 def _relays(now: datetime) -> None:

@@ -46,7 +46,7 @@ def _shop() -> Iterator[tuple[str, str]]:
     call_command("migrate", verbosity=0)
     client = Client()
     client.force_login(course_shop.fill())
-    with override_settings(ALLOWED_HOSTS=["127.0.0.1"], TIME_ZONE="Asia/Shanghai"):
+    with override_settings(ALLOWED_HOSTS=["127.0.0.1"], TIME_ZONE="Asia/Shanghai", DLQ_RELEASE="2026.11.3"):
         server = LiveServerThread("127.0.0.1", StaticFilesHandler)
         server.daemon = True
         server.start()
@@ -89,11 +89,13 @@ def _edit(page: "object") -> None:
 def _pages() -> dict[str, str]:
     from django.contrib.admin.utils import quote
 
-    from django_dlq.models import DeadLetter, OutboxMessage, RelayProcess
+    from django_dlq.models import DeadLetter, OutboxMessage, RelayProcess, StoppedGroup
 
     first = DeadLetter.objects.order_by("pk").first()
     waiting = OutboxMessage.objects.order_by("pk").first()
     relay = RelayProcess.objects.order_by("pk").last()
+    stop = StoppedGroup.objects.order_by("pk").last()
+    assert stop is not None
     assert first is not None
     assert relay is not None
     assert waiting is not None
@@ -111,6 +113,9 @@ def _pages() -> dict[str, str]:
         "inbox": "/admin/django_dlq/inboxmessage/",
         "relays": "/admin/django_dlq/relayprocess/",
         "relay": f"/admin/django_dlq/relayprocess/{quote(relay.pk)}/change/",
+        "stopped": "/admin/django_dlq/stoppedgroup/",
+        "stop": f"/admin/django_dlq/stoppedgroup/{stop.pk}/change/",
+        "resume": f"/admin/django_dlq/stoppedgroup/{stop.pk}/resume/",
         "lanes": "/admin/django_dlq/relaylane/",
     }
 

@@ -8,7 +8,7 @@ from django_dlq.conf import conf
 from tests.checks.found import found
 
 SECOND = timedelta(seconds=1)
-
+NO_HOSTS = ("", "https://a.example", "a.example/", "a.example/x", "a.example?", "a.example#", "u@a.example")
 
 WRONG = {
     "DLQ_HANDLERS_MODULE": ("E020", ["", "my handlers", "a.b", None, 5]),
@@ -37,6 +37,9 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
+    "DLQ_STORM_IN_ROW": ("E113", [0, -1, "50", True, 1.5]),
+    "DLQ_STORM_SHARE": ("E114", [0, -0.1, 1.1, "0.5", True]),
+    "DLQ_STORM_WINDOW": ("E115", [99, None, "200", True]),
     "DLQ_PROBE_INTERVAL": ("E104", [None, 2, timedelta(0)]),
     "DLQ_REPLAY_AFTER_OUTAGE": ("E105", [None, 1, "yes"]),
     "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),
@@ -45,6 +48,10 @@ WRONG = {
     "DLQ_CHECKBACK_TIMEOUT": ("E123", [None, 10, timedelta(0)]),
     "DLQ_CHECKBACK_THREADS": ("E124", [None, 0, True, "8"]),
     "DLQ_DECIDED_RETENTION": ("E125", [7, -SECOND, "7 days"]),
+    "DLQ_CHECKBACK_HOSTS": ("E130", ["a.example", None, [5], *([host] for host in NO_HOSTS)]),
+    "DLQ_CHECKBACK_ALLOW_HTTP": ("E131", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_ALLOW_PRIVATE": ("E132", [None, 1, "yes"]),
+    "DLQ_CHECKBACK_HTTP_TIMEOUT": ("E133", [None, 5, timedelta(0)]),
 }
 
 
@@ -71,6 +78,8 @@ def test_every_setting_is_checked():
         {"DLQ_PUBLISHED_RETENTION": None, "DLQ_INBOX_RETENTION": None, "DLQ_CLOSED_RETENTION": None},
         {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_INBOX_RETENTION": timedelta(2)},
         {"DLQ_MASKED_FIELDS": ()},
+        {"DLQ_STORM_IN_ROW": None, "DLQ_STORM_SHARE": 1, "DLQ_STORM_WINDOW": 100},
+        {"DLQ_STORM_IN_ROW": 1, "DLQ_STORM_SHARE": None},
         {"DLQ_PRUNE": False, "DLQ_PRUNE_WINDOW": (time(22), time(5)), "DLQ_PRUNE_PAUSE": SECOND},
         {"DLQ_HOLD_TOPICS": ["orders", "ledger.*", "*"]},
     ],

@@ -62,8 +62,8 @@ EVALUATORS: dict[str, Evaluator] = {
     "toml": lambda example: (tomllib.loads(example.parsed), None)[1],
     "yaml": parse_yaml,
 }
-# Run by tests/postgresql/test_partitioning.py, in a transaction that is rolled back.
-ELSEWHERE = {"postgresql"}
+# Run by tests/postgresql/test_partitioning.py, in a transaction that is rolled back, and by test_java_client.py.
+ELSEWHERE = {"postgresql", "java"}
 PICTURES = {"text", "mermaid"}
 DIRECTIVES = {"{toctree}"}
 

@@ -89,12 +89,15 @@ def _make(words: list[str], output: str) -> None:
 def _curl(words: list[str], output: str) -> None:
     """Send the request to this project, and compare what the page shows of the answer; "…" is anything."""
     parser = argparse.ArgumentParser(prog="curl", exit_on_error=False)
-    for option in ("-u", "-X", "-H", "-d"):
+    for option in ("-u", "-X", "-d"):
         parser.add_argument(option, default="")
+    parser.add_argument("-H", action="append", default=[])
     parser.add_argument("url")
     given = parser.parse_args(words)
-    assert given.H in ("", "Content-Type: application/json")
-    client = APIClient(headers={"Authorization": f"Basic {base64.b64encode(given.u.encode()).decode()}"})
+    headers = dict(line.split(": ", 1) for line in given.H)
+    assert headers.pop("Content-Type", "application/json") == "application/json"
+    headers["Authorization"] = f"Basic {base64.b64encode(given.u.encode()).decode()}"
+    client = APIClient(headers=headers)
     url = given.url.removeprefix("http://localhost:8000")
     response = client.generic(given.X or "GET", url, given.d, content_type="application/json")
     answer = json.loads(response.content)

@@ -5,7 +5,7 @@ import re
 import pytest
 from rest_framework.serializers import Serializer
 
-from django_dlq.api import filters, requests
+from django_dlq.api import filters, half_requests, requests
 from django_dlq.api.urls import router
 from django_dlq.api.views import DeadLetterViewSet
 from tests.docs.pages import DOCS, section, table
@@ -65,3 +65,8 @@ def test_every_field_of_an_edit_is_named() -> None:
     assert {name for row in table(section(API, "What edit takes")) for name in code(row[0])} == set(
         requests.Edit().fields
     )
+
+
+def test_every_field_of_preparing_is_named() -> None:
+    rows = table(section(API, "What preparing takes"))
+    assert {row[0].strip("`") for row in rows} == set(half_requests.Prepare().fields)

@@ -283,3 +283,20 @@ def test_a_failing_message_is_a_letter_and_the_command_goes_on(shop, registry):
 
     assert "2 messages settled" in run("dlq_run", once=True)
     assert DeadLetter.objects.filter(state=State.DEAD).count() == 2
+
+
+def test_a_consumer_whose_group_stops_says_so_and_ends_with_status_1(shop, registry, settings):
+    registry.handlers.clear()
+    settings.DLQ_STORM_IN_ROW = 2
+
+    def fails(message):
+        raise Reject("no")
+
+    inbox.handler("orders", group="shipping")(fails)
+    publish(5)
+    run("dlq_relay", once=True)
+    for done in (2, 0):
+        with pytest.raises(CommandError, match=f"group shipping is stopped after {done} messages") as ended:
+            run("dlq_consume", once=True)
+        assert ended.value.returncode == 1
+    assert DeadLetter.objects.count() == 2

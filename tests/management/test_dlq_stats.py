@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -14,6 +15,7 @@ from django_dlq.management.commands import dlq_stats
 from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
+from tests.stopped import stop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -131,3 +133,29 @@ def test_it_can_be_watched_until_it_is_told_to_stop(monkeypatch: pytest.MonkeyPa
 )
 def test_a_time_is_told_in_its_largest_units(seconds: float, words: str) -> None:
     assert stats_table.duration(seconds) == words
+
+
+def test_a_group_that_takes_nothing_is_named_with_its_cause(settings: Any) -> None:
+    stop(release="r1")
+    told = stats()
+
+    assert "stopped    group shipping in release r1 since " in told
+    assert "50 of 50 failed: shop.models.NoSuchProduct: product 7 is unknown\n" in told
+    assert json.loads(stats("--json"))["stopped"][0]["is_own_release"] is False
+
+
+def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
+    assert stats("--check") == "all is well\n"
+    stop(release="an old one")
+    assert stats("--check") == "all is well\n"  # that release may have no process any more
+
+    stop()
+    run_relay()
+    BrokerOutage.objects.begin("host:1", "default", "timed out")
+    for arguments in (["--check"], ["--check", "--json"]):
+        out = io.StringIO()
+        with pytest.raises(SystemExit) as ended:
+            call_command("dlq_stats", *arguments, stdout=out)
+        assert ended.value.code == 1
+        assert "group shipping takes nothing since " in out.getvalue()
+        assert "broker default unreachable since " in out.getvalue()

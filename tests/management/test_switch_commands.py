@@ -7,7 +7,8 @@ from django.core.management import CommandError, call_command
 
 from django_dlq import outbox
 from django_dlq.management.switch_command import SwitchCommand
-from django_dlq.models import Pause, Pauses
+from django_dlq.models import Pause, Pauses, StoppedGroup
+from tests.stopped import stop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -89,3 +90,29 @@ def test_without_a_name_it_is_the_account_that_runs_the_command(monkeypatch):
 def test_a_command_without_a_switch_is_unfinished():
     with pytest.raises(NotImplementedError):
         SwitchCommand().switch({}, actor="ana", reason="why not")
+
+
+def test_a_group_that_has_stopped_is_resumed_by_its_name(settings):
+    settings.DLQ_RELEASE = "r2"
+    stop(release="r1")
+    why = ("--reason", "mended", "--by", "ana")
+
+    assert run("dlq_resume", "--group", "shipping", *why) == "group shipping was not stopped; nothing was changed"
+    named = run("dlq_resume", "--group", "shipping", "--release", "r1", *why)
+    assert named == "resumed group shipping in release r1"
+    assert StoppedGroup.objects.get().actor_name == "ana"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--group", "shipping", "--topic", "orders", "--reason", "why not"), "name one thing: a group"),
+        (("--release", "r1", "--topic", "orders", "--reason", "why not"), "--release needs --group"),
+        (("--group", "shipping"), "say why the group may go on"),
+    ],
+)
+def test_what_is_not_clear_resumes_nothing(arguments, told):
+    stop()
+    with pytest.raises(CommandError, match=told):
+        run("dlq_resume", *arguments)
+    assert StoppedGroup.objects.get().is_standing

@@ -26,6 +26,7 @@ ON_POSTGRESQL = [
     "test_real_input.py",
     "test_rebalance.py",
     "test_retries_beside.py",
+    "test_storm.py",
     "test_stuck_standby.py",
     "test_terminated_connections.py",
     "test_wake_up.py",

@@ -23,8 +23,14 @@ class Stumbled(Exception):
     """The attempt failed, as it was told to."""
 
 
+class BrokenError(Exception):
+    """This release cannot do what it is for."""
+
+
 def pack(message: ReceivedMessage) -> None:
-    """Pack the order of a message; what else happens, and when, its tag says."""
+    """Pack the order of a message; what else happens, and when, its tag says. A bad release packs none."""
+    if "SCENARIO_BROKEN" in os.environ:
+        raise BrokenError(message.json()["order"])
     if message.tag == WAITS or (message.tag == WAITS_AGAIN and message.attempt > 1):
         logger.info("%s is waiting for go", message.message_key)
         assert wait_for(lambda: Order.objects.filter(number=GO).exists(), seconds=60)

@@ -40,7 +40,8 @@ if "SCENARIO_POLL" in os.environ:
     DLQ_RELAY_POLL_INTERVAL = timedelta(seconds=float(os.environ["SCENARIO_POLL"]))
 DLQ_RELAY_NOTIFY = "SCENARIO_NOTIFY" in os.environ
 DLQ_CONSUMER_GRACE = timedelta(seconds=float(os.environ.get("SCENARIO_GRACE", "30")))
-DLQ_RETRY_DELAYS = [timedelta(milliseconds=10)] * 5
+DLQ_RETRY_DELAYS = [timedelta(seconds=float(os.environ.get("SCENARIO_RETRY", "0.01")))] * 5
+DLQ_RELEASE = os.environ.get("SCENARIO_RELEASE", "")
 
 LOGGING = {
     "version": 1,

@@ -190,6 +190,12 @@ class Stage:
         committed = self._consumer.committed(self.partitions, timeout=SECONDS)
         return {place.partition: max(place.offset, 0) for place in committed} == self._ends()
 
+    def members(self) -> int:
+        """Count the members of the group that have partitions."""
+        admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
+        members = admin.describe_consumer_groups([self.group])[self.group].result(SECONDS).members
+        return sum(bool(member.assignment and member.assignment.topic_partitions) for member in members)
+
     def messages(self) -> list[Message]:
         """Read the whole topic, as somebody who knows nothing of us would."""
         ends = sum(self._ends().values())

@@ -52,7 +52,7 @@ class Kafka(Server):
     """Run a real broker; `url` is what a client calls bootstrap.servers."""
 
     name = "kafka"
-    packages = {"default-jre-headless": "java", "maven": "mvn"}
+    packages = {"default-jdk-headless": "javac", "maven": "mvn"}
     port_variable = "DLQ_KAFKA_PORT"
     default_port = 59092
     start_seconds = 90

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from django_dlq.consumer import Consumer
+from django_dlq.exceptions import GroupIsStopped
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.registry import handlers
 from django_dlq.retries import Retries
@@ -28,7 +29,8 @@ class Command(MachineCommand):
 
     def make(self, **options: Any) -> Consumer:
         """Return a consumer of the group."""
-        return Consumer(options["group"] or _only_group())
+        self.consumer = Consumer(options["group"] or _only_group())
+        return self.consumer
 
     def beside(self, **options: Any) -> Sequence[Machine]:
         """Return the group's retries: they have a thread of their own, so neither they nor fresh messages starve."""
@@ -39,7 +41,12 @@ class Command(MachineCommand):
         return 0.001
 
     def report(self, done: int) -> str:
-        """Say how many messages were settled."""
+        """Say how many messages were settled; raise GroupIsStopped if a person must act before there can be more."""
+        if self.consumer.is_stopped:
+            raise GroupIsStopped(
+                f"group {self.consumer.group} is stopped after {done} messages, since too many have failed: "
+                "dlq_stats says why, and dlq_resume --group lets it go on"
+            )
         return f"{done} messages settled"
 
 

@@ -1,0 +1,36 @@
+"""Producers that could not be asked what became of their half messages."""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.core.checks import CheckMessage, Tags, register
+from django.core.checks import Warning as CheckWarning
+from django.db import DatabaseError, connections, router
+
+from django_dlq.checks.settings import check_settings
+from django_dlq.models import Producer
+from django_dlq.producer_checks import why_not_called
+
+
+@register("django_dlq", Tags.database)
+def check_producers(databases: Collection[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Look for active producers that the settings, or a secret that is missing, keep from being asked."""
+    using = router.db_for_write(Producer)
+    if using not in (databases or ()) or check_settings():
+        return []  # or another check says what is wrong
+    try:
+        if Producer._meta.db_table not in connections[using].introspection.table_names():
+            return []  # the first migrate, which runs this before it makes the table
+        producers = list(Producer.objects.using(using).filter(is_active=True).order_by("name"))
+    except DatabaseError:
+        return []  # no database, or a table that is about to be migrated
+    return [
+        CheckWarning(
+            f"The producer {producer.name!r} cannot be asked what became of its half messages: {why}.",
+            hint="Name its host in DLQ_CHECKBACK_HOSTS, make its secret in the admin, or make it inactive.",
+            obj=producer,
+            id="django_dlq.W130",
+        )
+        for producer in producers
+        if (why := why_not_called(producer))
+    ]
