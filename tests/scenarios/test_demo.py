@@ -18,8 +18,8 @@ COMMAND = [sys.executable, "-m", "example_project.demo"]
 OUTCOME = re.compile(
     r"demo: 200 orders, 200 shipped exactly once, 200 red packets, (\d+) dead letters, (\d+) replayed, 0 lost"
 )
-PROCESSES = 8
-"""The supervisor, the shop, the logistics service, the relay, two consumers, retries and retention."""
+PROCESSES = 9
+"""The supervisor, the shop, the logistics service, the relay, two consumers, retries, check-back and retention."""
 
 pytestmark = pytest.mark.once
 
