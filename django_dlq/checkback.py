@@ -28,6 +28,9 @@ SECONDS_PER_ROUND = 0.25
 SECONDS_PER_PORTION = 0.02
 """Of questions that a thread takes at once, so that fast checkers are not held up by the handing over."""
 
+SECONDS_BETWEEN_TRIES = 0.02
+"""To write down an answer while somebody has locked the row."""
+
 SECONDS_IN_HAND = 5.0
 """What nobody has been asked about for so long, since the checkers have become slow, is left to others."""
 
@@ -124,12 +127,14 @@ class CheckBack:
                 self._seconds_each += (max(1e-6, question.asked.seconds) - self._seconds_each) / 8
 
     def _write_down(self) -> int:
-        """Write down all answers; those that cannot be are kept for the next call."""
-        answers = sorted(self._answers, key=lambda asked: asked.half.pk)
-        if answers:
-            write_down(answers, using=self._using)
-            self._answers.clear()
-        return len(answers)
+        """Write down all answers that can be; the others are kept for the next call."""
+        if not self._answers:
+            return 0
+        before = len(self._answers)
+        self._answers = write_down(sorted(self._answers, key=lambda asked: asked.half.pk), using=self._using)
+        if len(self._answers) == before:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        return before - len(self._answers)
 
     def _give_back(self) -> None:
         give_back(self._waiting, using=self._using)

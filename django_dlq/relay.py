@@ -19,6 +19,7 @@ from django.db import connections, router, transaction
 
 from django_dlq import burial, signals
 from django_dlq.brokers import UnknownBroker, brokers
+from django_dlq.brokers.base import error_of, offset_of, partition_of
 from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
 from django_dlq.fingerprint import Failure
@@ -26,6 +27,7 @@ from django_dlq.message import LANES
 from django_dlq.models import OutboxMessage, Pause, RelayLane
 from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
+from django_dlq.models.outgoing import broker_of, expiry_of, id_of, lane_of, letter_of
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.listener import Listener
 from django_dlq.relaying.reader import Reader
@@ -134,9 +136,10 @@ class Relay:
             self._read_ahead()
         began = time.monotonic()
         done = self._bury_expired(rows)
-        live = [row for row in rows if not row.is_expired]
-        for alias in dict.fromkeys(row.broker for row in live):
-            done += self._send(alias, [row for row in live if row.broker == alias])
+        live = [row for row in rows if not row.is_expired] if any(map(expiry_of, rows)) else rows
+        aliases = dict.fromkeys(map(broker_of, live))
+        for alias in aliases:
+            done += self._send(alias, live if len(aliases) == 1 else [row for row in live if row.broker == alias])
         self._circuits.forgo()
         self._adapt(len(rows), time.monotonic() - began)
         self._settle(PENDING)
@@ -227,12 +230,13 @@ class Relay:
             self._circuits.failed(alias, error)
             self._take_back(rows)
             return 0
-        confirmed = [(row, receipt) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is None]
-        if confirmed:
-            self._complete(confirmed)
-        if len(confirmed) == len(rows):
+        if not any(map(error_of, receipts)):
+            self._complete(rows, receipts)
             self._circuits.succeeded(alias)
             return len(rows)
+        confirmed = [(row, receipt) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is None]
+        if confirmed:
+            self._complete(*zip(*confirmed, strict=True))
         failed = [
             (row, receipt.error) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is not None
         ]
@@ -286,10 +290,9 @@ class Relay:
 
     # Completing
 
-    def _complete(self, confirmed: Sequence[tuple["Outgoing", "Receipt"]]) -> None:
-        rows = [row for row, _ in confirmed]
-        fence = self._share.fence(sorted({row.lane for row in rows}))
-        self._pending.append(Completion(rows, self._completing.submit(_complete, confirmed, fence)))
+    def _complete(self, rows: Sequence["Outgoing"], receipts: Sequence["Receipt"]) -> None:
+        fence = self._share.fence(sorted(set(map(lane_of, rows))))
+        self._pending.append(Completion(rows, self._completing.submit(_complete, rows, receipts, fence)))
         self._settle(PENDING)
 
     def _settle(self, most: int) -> None:
@@ -298,18 +301,18 @@ class Relay:
             completion = self._pending[0]
             completion.future.result()
             self._pending.popleft()
-            self._completed.extend(row.id for row in completion.rows)
+            self._completed.extend(map(id_of, completion.rows))
             self._share.count(len(completion.rows))
             signals.tell(signals.messages_published, type(self), rows=completion.rows)
-            if self._scope.holds and any(row.letter_id is not None for row in completion.rows):
+            if self._scope.holds and any(map(letter_of, completion.rows)):
                 self._look_around()  # what waited for a replay follows it at once
 
 
-def _complete(confirmed: Sequence[tuple["Outgoing", "Receipt"]], fence: "Fence") -> None:
+def _complete(rows: Sequence["Outgoing"], receipts: Sequence["Receipt"], fence: "Fence") -> None:
     """Move what is confirmed to the history; raise LeaseLost if some of it is another relay's by now."""
-    places = [(row, receipt.partition, receipt.offset) for row, receipt in confirmed]
-    replays = [row.letter_id for row, _ in confirmed if row.letter_id is not None]
-    if replays:
+    places = list(zip(map(id_of, rows), map(partition_of, receipts), map(offset_of, receipts), strict=True))
+    if any(map(letter_of, rows)):
+        replays = [row.letter_id for row in rows if row.letter_id is not None]
         with transaction.atomic(using=router.db_for_write(OutboxMessage)):
             moved = OutboxMessage.objects.complete(places, fence)
             burial.resolve_replays(replays)

@@ -321,7 +321,8 @@ def test_answers_that_cannot_be_written_down_are_kept(monkeypatch):
     assert states() == ["committed"]
 
 
-def test_fast_checkers_are_asked_about_many_at_a_time():
+def test_fast_checkers_are_asked_about_many_at_a_time(monkeypatch):
+    monkeypatch.setattr(checkback, "SECONDS_PER_ROUND", 60.0)
     answering(Verdict.COMMIT)
     due(100)
     with closing(CheckBack()) as machine, CaptureQueriesContext(connection) as queries:
@@ -420,4 +421,30 @@ class TestThreads:
 
         assert asked == [0]
         assert checker.asked == []
+        assert states() == ["committed"]
+
+    def test_an_answer_waits_for_who_has_locked_the_row_and_is_not_lost(self):
+        answering(Verdict.COMMIT)
+        due()
+        with closing(CheckBack()) as machine:
+            machine._take()
+            machine._start()
+            machine._collect(10)
+            locked, go_on = threading.Event(), threading.Event()
+
+            def lock():
+                with transaction.atomic():
+                    HalfMessage.objects.select_for_update().get()
+                    locked.set()
+                    assert go_on.wait(10)
+                connection.close()
+
+            thread = threading.Thread(target=lock)
+            thread.start()
+            assert locked.wait(10)
+            assert machine._write_down() == 0
+            assert machine.is_busy
+            go_on.set()
+            thread.join(10)
+            assert machine._write_down() == 1
         assert states() == ["committed"]

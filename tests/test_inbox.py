@@ -89,13 +89,13 @@ class TestOnce:
     ):
         inbox.handle_once(message("b"), "shipping", pack)
         inbox.handle_once(message("c"), "billing", pack)
-        many = [message(key) for key in ("d", "b", "a", "d", "c", "ü", "'", "D")]
+        many = [message(key) for key in ("d", "b", "a", "d", "c", "ü", "'", '"', "\\", "D")]
         with transaction.atomic(), django_assert_num_queries(1):
             new = InboxMessage.objects.claim_many(many, "shipping")
 
-        assert [found.message_key for found in new] == ["d", "a", "c", "ü", "'", "D"]
+        assert [found.message_key for found in new] == ["d", "a", "c", "ü", "'", '"', "\\", "D"]
         assert new[0] is many[0]
-        assert len(handled()) == 8
+        assert len(handled()) == 10
 
     def test_the_rows_of_many_name_their_messages(self):
         named = (("a", b"1"), ("a", b"2"), ("b", b"3"))

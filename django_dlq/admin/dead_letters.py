@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_dlq.admin.confirm import allowed_or_403, confirm_page, confirm_view, too_many
 from django_dlq.admin.display import Labelled, badge, failure, relative, two_lines, when
 from django_dlq.admin.editing.views import edit_view
-from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
+from django_dlq.admin.filters import DependencyFilter, SameCauseFilter, StateFilter, ValuesFilter
 from django_dlq.admin.letter_page import letter_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.stopped_groups import stopped_groups_context
@@ -32,6 +32,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_filter = (
         StateFilter,
         SameCauseFilter,
+        DependencyFilter,
         "source",
         "holds_key",
         ("topic", ValuesFilter),

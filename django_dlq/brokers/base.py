@@ -6,6 +6,7 @@ To write one: subclass `Broker`, implement `send` and `subscribe`, and run `djan
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 
 from django.core.checks import CheckMessage
@@ -21,6 +22,9 @@ class Receipt(NamedTuple):
     partition: int | None = None
     offset: int | None = None
 
+
+# Columns of many receipts, as those of rows in models/outgoing.py.
+error_of, partition_of, offset_of = map(itemgetter, range(3))
 
 HELD_BACK = Receipt(error=HeldBack("it was not sent, since an earlier message of its key was refused"))
 

@@ -11,15 +11,14 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 def record_of(message: Message) -> Record:
     """Return the record of a message, byte for byte."""
-    topic = message.topic()
     return Record(
-        topic=topic or "",
-        key=message.key(),
-        body=message.value(),
-        headers=cast("Headers", tuple(message.headers() or ())),
-        partition=message.partition(),
-        offset=message.offset(),
-        timestamp=_when(*message.timestamp()),
+        message.topic() or "",
+        message.key(),
+        message.value(),
+        cast("Headers", tuple(message.headers() or ())),
+        message.partition(),
+        message.offset(),
+        _when(*message.timestamp()),
     )
 
 

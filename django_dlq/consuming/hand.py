@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Literal
 
 from django_dlq.message import Place, ReceivedMessage, Record
@@ -176,21 +177,35 @@ class Hand:
 
     def _start(self, handler: Handler, most: int) -> list[Delivery]:
         """Start up to so many of one handler, the oldest first, with those behind a key's that are for it too."""
-        ready, next_of_keys, started = self._ready[id(handler)], list[Delivery](), list[Delivery]()
+        ready, next_of_keys, started = self._take_first(handler, most), list[Delivery](), list[Delivery]()
         while len(started) < most and (ready or next_of_keys):
-            is_ready = not next_of_keys or (ready and ready[0] < next_of_keys[0])
-            started.append(delivery := heappop(ready if is_ready else next_of_keys))
+            is_ready = not next_of_keys or (ready and ready[-1] < next_of_keys[0])
+            started.append(delivery := ready.pop() if is_ready else heappop(next_of_keys))
             behind = self._behind[delivery.key] if delivery.key and most > 1 else None
             if behind and handler_of(behind[0]) is handler:
                 heappush(next_of_keys, behind.popleft())
         for delivery in next_of_keys:  # for these the batch had no room
             assert delivery.key is not None
             self._behind[delivery.key].appendleft(delivery)
-        if not ready:
-            del self._ready[id(handler)]
+        for delivery in ready:
+            self._make_ready(delivery)
         self._running.update(started)
         self._waiting -= len(started)
         return started
+
+    def _take_first(self, handler: Handler, most: int) -> list[Delivery]:
+        """Take out up to so many of one handler that may start, and return them with the oldest at the end."""
+        ready = self._ready[id(handler)]
+        if most == 1:
+            first = [heappop(ready)]
+        else:
+            ready.sort(key=_number)  # a heap too, and much sooner than each is taken out of one by itself
+            first = ready[:most]
+            first.reverse()
+            del ready[:most]
+        if not ready:
+            del self._ready[id(handler)]
+        return first
 
     def _free(self, key: Key) -> None:
         behind = self._behind[key]
@@ -207,6 +222,9 @@ class Hand:
     def _all_waiting(self) -> Iterable[Delivery]:
         for queue in (*self._ready.values(), *self._behind.values()):
             yield from queue
+
+
+_number = attrgetter("number")
 
 
 def _size(delivery: Delivery) -> int:

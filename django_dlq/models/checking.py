@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import F, Q
+from django.db.models import BooleanField, F, Func, Q, Value
 
 from django_dlq import signals
 from django_dlq.fingerprint import Failure
+from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow, in_future
-from django_dlq.models.half_message import DecidedBy, HalfMessage, HalfState
+from django_dlq.models.half_message import DecidedBy, HalfMessage, HalfMessageQuerySet, HalfState
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
 from django_dlq.models.outbox_message import OutboxMessage
 
@@ -57,10 +58,8 @@ def lease_due(owner: str, names: Collection[str], *, most: int, lease: timedelta
     with transaction.atomic(using=using):
         halves = list(rows.due().filter(known).select_for_update(skip_locked=can_skip)[:most])
         lost = [Asked(half=half, answer=Answer.LOST).line() for half in halves if half.owner]
-        rows.filter(pk__in=[half.pk for half in halves]).update(
-            owner=owner, epoch=F("epoch") + 1, next_check_at=in_future(lease)
-        )
-        HalfMessageCheck.objects.using(using).bulk_create(lost)
+        _among(rows, halves).update(owner=owner, epoch=F("epoch") + 1, next_check_at=in_future(lease))
+        _add(lost, using)
     for half in halves:
         half.owner, half.epoch = owner, half.epoch + 1
     return halves
@@ -73,31 +72,52 @@ def give_back(halves: Collection[HalfMessage], *, using: str) -> None:
         held.move("wait", owner="", next_check_at=DatabaseNow())
 
 
-def write_down(answers: Collection[Asked], *, using: str) -> int:
-    """Carry out what checkers have said, with a line in each timeline, in one transaction; return how many.
+def write_down(answers: Collection[Asked], *, using: str) -> list[Asked]:
+    """Carry out what checkers have said, with a line in each timeline, in one transaction; return what must wait.
 
-    What was decided meanwhile, is being decided right now, or has been taken over by somebody else after the lease ran
-    out, is left as it is: that is newer than the answer.
+    What was decided meanwhile, or has been taken over by somebody else after the lease ran out, is left as it is: that
+    is newer than the answer. What somebody has locked, perhaps to decide it, must wait until it is known what he does.
     """
     with transaction.atomic(using=using):
-        locked = _lock(answers, using)
-        held = [asked for asked in answers if asked.half.pk in locked]
-        committed = [asked.half for asked in held if asked.answer == Answer.COMMIT]
+        halves = _among(HalfMessage.objects.using(using), [asked.half for asked in answers])
+        can_skip = connections[using].features.has_select_for_update_skip_locked
+        locked = _still_asked(answers, halves.order_by("pk").select_for_update(skip_locked=can_skip))
+        for verb, moved, changes in _moves(locked):
+            _among(HalfMessage.objects.using(using), moved).move(verb, **changes)
+        committed = [asked.half for asked in locked if asked.answer == Answer.COMMIT]
         OutboxMessage.objects.using(using).add([half.outbox_row() for half in committed])
-        for verb, halves, changes in _moves(held):
-            HalfMessage.objects.using(using).filter(pk__in=[half.pk for half in halves]).move(verb, **changes)
-        lines = HalfMessageCheck.objects.using(using).bulk_create([asked.line() for asked in held])
-        transaction.on_commit(partial(_tell, held, lines), using=using)
-    return len(held)
+        lines = [asked.line() for asked in locked]
+        _add(lines, using)
+        transaction.on_commit(partial(_tell, locked, lines), using=using)
+    written = {asked.half.pk for asked in locked}
+    left = [asked for asked in answers if asked.half.pk not in written]
+    return _still_asked(left, _among(HalfMessage.objects.using(using), [asked.half for asked in left])) if left else []
 
 
-def _lock(answers: Collection[Asked], using: str) -> set[int]:
-    """Lock the rows that are still in the hands of who asked, and return their ids."""
-    can_skip = connections[using].features.has_select_for_update_skip_locked
-    rows = HalfMessage.objects.using(using).filter(pk__in=[asked.half.pk for asked in answers])
-    locked = rows.filter(state=HalfState.PREPARED).order_by("pk").select_for_update(skip_locked=can_skip)
-    epochs = dict(locked.values_list("pk", "epoch"))
-    return {asked.half.pk for asked in answers if epochs.get(asked.half.pk) == asked.half.epoch}
+def _still_asked(answers: Collection[Asked], rows: HalfMessageQuerySet) -> list[Asked]:
+    """Return the answers to what is still in the hands of those who asked, as far as it is among these rows."""
+    epochs = dict(rows.filter(state=HalfState.PREPARED).values_list("pk", "epoch"))
+    return [asked for asked in answers if epochs.get(asked.half.pk) == asked.half.epoch]
+
+
+def _among(rows: HalfMessageQuerySet, halves: Collection[HalfMessage]) -> HalfMessageQuerySet:
+    """Return the rows of these half messages; to PostgreSQL their ids travel as one parameter, which binds faster."""
+    ids = [half.pk for half in halves]
+    if connections[rows.db].vendor != "postgresql":
+        return rows.filter(pk__in=ids)
+    array = Value("{" + ",".join(map(str, ids)) + "}")
+    template, joiner = "(%(expressions)s::bigint[]))", " = ANY("
+    return rows.filter(Func(F("pk"), array, template=template, arg_joiner=joiner, output_field=BooleanField()))
+
+
+def _add(lines: Sequence[HalfMessageCheck], using: str) -> None:
+    if connections[using].vendor == "postgresql" and lines:
+        ids = postgresql.insert(HalfMessageCheck, lines, using=using, without=frozenset({"at"}))
+        for line, pk in zip(lines, ids, strict=True):
+            line.pk, line._state.adding, line._state.db = pk, False, using
+            line.__dict__.pop("at", None)  # read on access
+    else:
+        HalfMessageCheck.objects.using(using).bulk_create(lines)
 
 
 def _moves(held: Collection[Asked]) -> Iterator[tuple[str, list[HalfMessage], dict[str, Any]]]:

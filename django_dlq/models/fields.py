@@ -9,6 +9,7 @@ from django.db.models.lookups import In
 
 from django_dlq.header_json import pack, unpack
 from django_dlq.message import Headers
+from django_dlq.models.postgresql_array import text_array
 
 BINARY_COLLATIONS = {True: "utf8mb4_nopad_bin", False: "utf8mb4_0900_bin"}  # MariaDB's name, MySQL's name
 
@@ -42,9 +43,7 @@ class AnyOf(In):
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         """Compare with an array, as the database does itself with a list."""
         left, parameters = self.process_lhs(compiler, connection)
-        texts = (text.replace("\\", "\\\\").replace('"', '\\"') for text in self.rhs)
-        array = ",".join(f'"{text}"' for text in texts)
-        return f"{left} = ANY(%s::text[])", [*parameters, f"{{{array}}}"]
+        return f"{left} = ANY(%s::text[])", [*parameters, text_array(self.rhs)]
 
 
 class HeadersField(models.JSONField):

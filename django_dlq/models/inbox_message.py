@@ -15,6 +15,8 @@ from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.postgresql_array import text_array
+from django_dlq.models.postgresql_begin import with_begin
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.waiting_key import WaitingKey
 
@@ -57,12 +59,15 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         claimed after all if that transaction rolls back. One statement without a savepoint, and a duplicate is not an
         error, which PostgreSQL would log.
         """
+        using = self.db
         values: tuple[str | None, ...] = (group, message.message_key, message.message_id, message.topic)
-        statement = _claim(self.db, rows=1)
-        if outcome != Outcome.HANDLED:  # which is the column's default
+        if outcome == Outcome.HANDLED:  # which is the column's default
+            statement = _claim(using, rows=1)
+        else:
             values = (*values, outcome.value, reason)
-            statement = _claim_otherwise(self.db)
-        with connections[self.db].cursor() as cursor:
+            statement = _claim_otherwise(using)
+        connection = connections[using]
+        with with_begin(connection), connection.cursor() as cursor:
             cursor.execute(statement, values)
             return bool(cursor.rowcount)
 
@@ -98,12 +103,13 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         keys = [message.message_key for message in messages]
         ids = [message.message_id for message in messages]
         topics = [message.topic for message in messages]
-        with connections[self.db].cursor() as cursor:
-            if connections[self.db].vendor == "postgresql":
+        connection = connections[self.db]
+        with with_begin(connection), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
                 if keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
-                    cursor.execute(_claim_keys(self.db), (group, topics[0], keys))
+                    cursor.execute(_claim_keys(self.db), (group, topics[0], text_array(keys)))
                 else:
-                    cursor.execute(_claim_arrays(self.db), (group, keys, ids, topics))
+                    cursor.execute(_claim_arrays(self.db), (group, *map(text_array, (keys, ids, topics))))
             else:
                 values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
                 cursor.execute(f"{_claim(self.db, rows=len(keys))} RETURNING message_key", tuple(values))

@@ -16,7 +16,7 @@ from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.key_locks import lock_keys
 from django_dlq.models.outgoing import own_headers
-from django_dlq.models.postgresql import Fence
+from django_dlq.models.postgresql import Fence, Place
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.relay_lane import RelayLane
@@ -47,10 +47,6 @@ class Sent(Protocol):
     @property
     def priority(self) -> int:
         """Its priority."""
-
-
-Confirmed = tuple[Sent, int | None, int | None]
-"""A row, and the partition and offset where the broker has it."""
 
 
 class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
@@ -104,14 +100,13 @@ class OutboxQuerySet(models.QuerySet["OutboxMessage"]):
             elders |= Q(topic=topic, key__in=keys, priority__lt=lower, pk__lt=earlier)
         return self.due().filter(elders)
 
-    def complete(self, confirmed: Sequence[Confirmed], fence: Fence | None = None) -> int:
-        """Move confirmed messages to the history, or only delete them where DLQ_PUBLISHED_RETENTION keeps none.
+    def complete(self, places: Sequence[Place], fence: Fence | None = None) -> int:
+        """Move what is confirmed to the history, or only delete it where DLQ_PUBLISHED_RETENTION keeps none.
 
         Return how many were moved. With a fence, only those of lanes that are held, which stay so until the transaction
         ends; elsewhere than on PostgreSQL LeaseLost is raised unless all of them are.
         """
         using = self.db
-        places = [(row.pk, partition, offset) for row, partition, offset in confirmed]
         keeps_history = timedelta(0) != conf.DLQ_PUBLISHED_RETENTION
         if connections[using].vendor == "postgresql":
             if keeps_history:

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, expressions
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of
 from django_dlq.models.postgresql_reading import can_read, read
 
 PAGE_BYTES = 16_000_000
@@ -94,9 +94,11 @@ class Reading:
         read = self._compiled.run(after)
         if not self.scope.holds.is_current:
             return Page([], last=after, is_full=False)
-        along = [row for row in read if row.part == ALONG]
+        along = [row for row in read if row.part == ALONG] if any(map(part_of, read)) else read
         page = Page(read, along[-1].id if along else after, len(along) == self.size)
-        return self._with_bodies(page, after) if any(row.is_partial for row in read) else page
+        if all(map(body_of, read)) or not any(row.is_partial for row in read):
+            return page
+        return self._with_bodies(page, after)
 
     def elders(self, urgent: Sequence[Outgoing]) -> list[Outgoing]:
         """Read due rows of the same keys that were published before one of these with a lower priority, by their ids.
@@ -146,7 +148,7 @@ class _Compiled:
         parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
         connection = connections[self._using]
         if can_read(connection):
-            return list(map(Outgoing._make, read(connection, self._sql, parameters)))
+            return read(connection, self._sql, parameters, Outgoing._make)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             fetched = cursor.fetchall()

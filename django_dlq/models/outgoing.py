@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import BooleanField, Case, ExpressionWrapper, F, Func, IntegerField, Q, TextField, Value, When
@@ -11,6 +12,9 @@ from django_dlq import message as wire
 from django_dlq.message import Headers, Record
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.fields import headers_from_text
+
+_ID = wire.ID
+_tuple = tuple.__new__
 
 ALONG, ASIDE = 0, 1
 """How a row was found: on the way along the primary key, or for its urgency or its delay."""
@@ -68,27 +72,31 @@ class Outgoing(NamedTuple):
         """Whether the body has yet to be read."""
         return self.body is None and self.size is not None
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether its id is the only header."""
-        _, _, _, _, _, tag, headers, _, _, _, message_id, message_key, _, expires_at, _, letter_id, group, _ = self
-        return not (tag or group or letter_id or expires_at) and headers == "[]" and message_key == message_id
-
     def record(self) -> Record:
         """Return the message as it will travel: the publisher's headers, then this app's own."""
-        key = self.key
-        if self.raw_key is not None:
-            raw: bytes | None = bytes(self.raw_key)
+        # All taken at once, by position, and without asking for each header where there is only the id: this is done
+        # for every message, and as one would write it at first it takes twice as long.
+        _, _, topic, key, raw_key, tag, headers, body, _, _, own_id, message_key, _, expires, _, letter, group, _ = self
+        if raw_key is not None:
+            raw: bytes | None = bytes(raw_key)
         else:
             raw = None if key is None else key.encode()
-        body = None if self.body is None else bytes(self.body)
-        # By position, and without asking for each header where there is only one: this is done for every message.
-        return Record(
-            self.topic, raw, body, ((wire.ID, self.message_id.encode()),) if self.is_plain else self._headers()
-        )
+        if headers != "[]" or message_key != own_id or tag or group or letter is not None or expires is not None:
+            own: Headers = (*self.headers, *own_headers(self))
+        else:
+            own = ((_ID, own_id.encode()),)
+        return _tuple(Record, (topic, raw, None if body is None else bytes(body), own, None, None, None))
 
-    def _headers(self) -> Headers:
-        return (*self.headers, *own_headers(self))
+
+# Columns of many rows, which `map` takes from them several times faster than a loop that names them.
+id_of = itemgetter(Outgoing._fields.index("id"))
+body_of = itemgetter(Outgoing._fields.index("body"))
+lane_of = itemgetter(Outgoing._fields.index("lane"))
+broker_of = itemgetter(Outgoing._fields.index("broker"))
+priority_of = itemgetter(Outgoing._fields.index("priority"))
+expiry_of = itemgetter(Outgoing._fields.index("is_expired"))
+letter_of = itemgetter(Outgoing._fields.index("letter_id"))
+part_of = itemgetter(Outgoing._fields.index("part"))
 
 
 class _OctetLength(Func):

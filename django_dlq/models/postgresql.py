@@ -59,7 +59,8 @@ def move(source: Model, target: Model, places: Sequence[Place], *, using: str, f
     """
     ids, partitions, offsets = zip(*sorted(places), strict=True) if places else ((), (), ())
     chosen, range_and_ids = _choice(ids)
-    parameters = [*_held(fence), *range_and_ids, _array(partitions), _array(ids), _array(offsets), _array(ids)]
+    among = _array(ids)
+    parameters = [*_held(fence), *range_and_ids, _array(partitions), among, _array(offsets), among]
     with connections[using].cursor() as cursor:
         cursor.execute(_move(source, target, using, chosen, fence is not None), parameters)
         return int(cursor.rowcount)
@@ -158,7 +159,11 @@ def _value(field: Field, row: models.Model) -> Any:
 
 
 def _array(items: Iterable[int | str | None]) -> str:
-    # The text of an array is written faster here than by the driver, item by item.
+    # The text of an array is written faster here than by the driver, item by item; and a list of nothing but numbers
+    # is written as one several times faster still.
+    items = list(items)
+    if set(map(type, items)) <= {int}:
+        return f"{{{str(items)[1:-1]}}}"
     return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
 
 

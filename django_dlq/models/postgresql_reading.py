@@ -5,10 +5,12 @@ for most of the table, and a few rows that are due for most of it, and so it rea
 page. All goes to the server at once, as one transaction, which leaves nothing behind: there may be a pooler between.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+Row = TypeVar("Row")
 
 ALONG_INDEXES: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
 """What the planner must not choose."""
@@ -25,8 +27,13 @@ def can_read(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql" and connection.timezone is not None and _is_psycopg3(connection)
 
 
-def read(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a SELECT. A body comes as it is, not as digits of twice its length."""
+def read(
+    connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any], make: Callable[[Sequence[Any]], Row]
+) -> list[Row]:
+    """Return the rows of a SELECT, each made from its columns. A body comes as bytes, not as hex digits.
+
+    The driver makes them one by one: to make them from a list of tuples takes the memory of all of them twice.
+    """
     statement = f"{_PLANNING} DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
     if connection.in_atomic_block:  # else its end is the end of all this
         statement += f"; CLOSE dlq; {_UNDO}"
@@ -34,7 +41,9 @@ def read(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -
         cursor.execute(statement, parameters)
         while cursor.description is None:
             cursor.nextset()
-        return list(cursor.fetchall())
+        cursor.cursor.row_factory = lambda _: make
+        rows: list[Row] = cursor.fetchall()
+        return rows
 
 
 def _is_psycopg3(connection: BaseDatabaseWrapper) -> bool:

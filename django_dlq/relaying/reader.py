@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from django_dlq.models import OutboxMessage
 from django_dlq.models.outbox_reading import Page, Reading, Scope
-from django_dlq.models.outgoing import Outgoing
+from django_dlq.models.outgoing import Outgoing, id_of, priority_of
 from django_dlq.relaying.order import in_sending_order
 from django_dlq.relaying.pace import SHARE, Pace
 
@@ -52,9 +52,9 @@ class Reader:
         while is_full and not rows:  # on old ground there may be pages that are all on their way
             rows, is_full = self._next_page(reading)
         waiting: list[Outgoing] = []
-        if any(row.priority for row in rows):
+        if any(map(priority_of, rows)):
             rows, waiting = self._with_elders(reading, rows)
-        self._taken.update(row.id for row in rows)
+        self._taken.update(map(id_of, rows))
         return in_sending_order(rows, waiting)
 
     def release(self, ids: Iterable[int]) -> None:
@@ -124,6 +124,9 @@ class Reader:
             self._trail.popleft()
 
     def _not_taken(self, page: Page) -> list[Outgoing]:
+        ids = set(map(id_of, page.rows))
+        if len(ids) == len(page.rows) and self._taken.isdisjoint(ids):
+            return page.rows
         found: dict[int, Outgoing] = {}
         for row in page.rows:  # those along the way come first
             if row.id not in self._taken:

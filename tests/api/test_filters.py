@@ -109,7 +109,7 @@ def test_the_outbox_is_filtered(root: APIClient) -> None:
 
 def test_the_history_is_filtered(root: APIClient) -> None:
     rows = [OutboxMessage.objects.create(message_id=name, message_key=name, topic=name, key=name) for name in "ab"]
-    OutboxMessage.objects.complete([(row, None, None) for row in rows])
+    OutboxMessage.objects.complete([(row.pk, None, None) for row in rows])
     (wanted,) = found(root, {"topic": "b", "published_after": "2020-01-01T00:00:00Z"}, "/dlq/published/")
     assert found(root, {"message_id": "b"}, "/dlq/published/") == {wanted}
     assert found(root, {"published_before": "2020-01-01T00:00:00Z"}, "/dlq/published/") == set()

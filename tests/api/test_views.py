@@ -247,7 +247,7 @@ def test_the_outbox_is_listed(root: APIClient) -> None:
 
 def test_the_history_is_listed(root: APIClient, letter: DeadLetter) -> None:
     row = OutboxMessage.objects.create(message_id="m", message_key="k", topic="orders", letter_id=letter.pk, body=b"{}")
-    OutboxMessage.objects.complete([(row, 2, 40)])
+    OutboxMessage.objects.complete([(row.pk, 2, 40)])
     published = PublishedMessage.objects.get()
     (line,) = root.get("/dlq/published/").json()["results"]
     assert (line["id"], line["outbox_id"], line["letter_id"]) == (str(published.pk), str(row.pk), str(letter.pk))

@@ -96,7 +96,7 @@ def test_confirmed_messages_move_to_the_history_whole():
         ]
     )
     first = OutboxMessage.objects.get(pk=rows[0].pk)
-    OutboxMessage.objects.complete([(rows[0], 2, 10**12), (rows[1], None, None)])
+    OutboxMessage.objects.complete([(rows[0].pk, 2, 10**12), (rows[1].pk, None, None)])
 
     assert topics(OutboxMessage.objects.all()) == ["stays"]
     sent, other = PublishedMessage.objects.order_by("outbox_id")
@@ -111,7 +111,7 @@ def test_confirmed_messages_move_to_the_history_whole():
 
 def test_the_history_of_a_replay_names_its_letter_and_group():
     row = OutboxMessage.objects.create(topic="orders", message_id="m", message_key="m", letter_id=7, group="shipping")
-    OutboxMessage.objects.complete([(row, 0, 0)])
+    OutboxMessage.objects.complete([(row.pk, 0, 0)])
 
     sent = PublishedMessage.objects.get()
     assert (sent.letter_id, sent.group) == (7, "shipping")
@@ -120,7 +120,7 @@ def test_the_history_of_a_replay_names_its_letter_and_group():
 def test_where_no_history_is_kept_confirmed_messages_are_only_deleted(settings):
     settings.DLQ_PUBLISHED_RETENTION = timedelta(0)
     rows = outbox.publish_many([Message("orders", ""), Message("stays", "")])
-    OutboxMessage.objects.using("default").complete([(rows[0], 0, 0)])
+    OutboxMessage.objects.using("default").complete([(rows[0].pk, 0, 0)])
 
     assert topics(OutboxMessage.objects.all()) == ["stays"]
     assert not PublishedMessage.objects.exists()
@@ -128,13 +128,13 @@ def test_where_no_history_is_kept_confirmed_messages_are_only_deleted(settings):
 
 def test_a_history_without_end_is_kept_too(settings):
     settings.DLQ_PUBLISHED_RETENTION = None
-    OutboxMessage.objects.complete([(outbox.publish("orders", ""), 0, 0)])
+    OutboxMessage.objects.complete([(outbox.publish("orders", "").pk, 0, 0)])
 
     assert PublishedMessage.objects.count() == 1
 
 
 def test_history_older_than_an_age_is_found():
-    OutboxMessage.objects.complete([(outbox.publish("orders", ""), 0, 0)])
+    OutboxMessage.objects.complete([(outbox.publish("orders", "").pk, 0, 0)])
 
     assert PublishedMessage.objects.older_than(timedelta(seconds=-60)).exists()
     assert not PublishedMessage.objects.older_than(timedelta(seconds=60)).exists()

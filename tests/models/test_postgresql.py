@@ -55,7 +55,7 @@ def test_the_history_has_every_column_of_what_was_sent() -> None:
     with transaction.atomic():
         outbox.publish_many(messages())
     rows = list(OutboxMessage.objects.order_by("id"))
-    OutboxMessage.objects.complete([(rows[0], 3, 2**40), (rows[1], None, None), (rows[2], 0, 0)])
+    OutboxMessage.objects.complete([(rows[0].pk, 3, 2**40), (rows[1].pk, None, None), (rows[2].pk, 0, 0)])
     history = PublishedMessage.objects.order_by("outbox_id")
     assert [columns(sent) for sent in history] == [columns(row) for row in rows]
     assert [(sent.outbox_id, sent.priority, sent.created_at) for sent in history] == [
@@ -68,7 +68,7 @@ def test_the_history_has_every_column_of_what_was_sent() -> None:
 def test_only_what_was_confirmed_leaves_the_outbox() -> None:
     with transaction.atomic():
         first, second = outbox.publish_many([outbox.Message("t", "1"), outbox.Message("t", "2")])
-    OutboxMessage.objects.complete([(OutboxMessage.objects.get(pk=first.pk), 0, 0)])
+    OutboxMessage.objects.complete([(first.pk, 0, 0)])
     assert list(OutboxMessage.objects.values_list("pk", flat=True)) == [second.pk]
     assert list(PublishedMessage.objects.values_list("outbox_id", flat=True)) == [first.pk]
 
@@ -79,7 +79,7 @@ def test_each_row_that_moves_has_its_own_place_and_those_between_stay(step: int)
         outbox.publish_many([outbox.Message("t", str(n)) for n in range(150)])
     rows = list(OutboxMessage.objects.order_by("id"))
     chosen = rows[::step][:3]
-    places = [(row, row.pk % 7, row.pk * 2**33) for row in (chosen[2], chosen[0], chosen[1])]
+    places = [(row.pk, row.pk % 7, row.pk * 2**33) for row in (chosen[2], chosen[0], chosen[1])]
 
     assert OutboxMessage.objects.complete(places) == 3
 

@@ -30,7 +30,7 @@ def publish_and_complete(first_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT setval('django_dlq_outboxmessage_id_seq', %s, false)", [first_id])
     row = outbox.publish("t", str(first_id))
-    assert OutboxMessage.objects.complete([(row, 0, 0)]) == 1
+    assert OutboxMessage.objects.complete([(row.pk, 0, 0)]) == 1
 
 
 def parts() -> dict[str, list[int]]:

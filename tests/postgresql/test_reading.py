@@ -59,7 +59,7 @@ def test_the_connection_that_it_is_read_on_stays_as_it_was(messages: None) -> No
 @pytest.mark.django_db(transaction=True)
 def test_errors_are_djangos_and_the_next_statement_goes_on(messages: None) -> None:
     with pytest.raises(ProgrammingError, match="no_such_column"):
-        read(connection, "SELECT no_such_column FROM django_dlq_outboxmessage WHERE id = %s", [1])
+        read(connection, "SELECT no_such_column FROM django_dlq_outboxmessage WHERE id = %s", [1], tuple)
     assert page()
 
 

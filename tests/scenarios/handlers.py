@@ -51,8 +51,13 @@ def call_logistics() -> None:
 
 def pack_many(messages: list[ReceivedMessage]) -> None:
     """Pack many orders with one call."""
-    call_logistics()
     Box.objects.bulk_create(Box(order=message.json()["order"]) for message in messages)
+
+
+def send_many(messages: list[ReceivedMessage]) -> None:
+    """Pack many orders and have them fetched."""
+    call_logistics()
+    pack_many(messages)
 
 
 def die_once() -> None:
@@ -68,6 +73,12 @@ if "SCENARIO_OUTAGE" in os.environ:
     inbox.probe(LOGISTICS)(call_logistics)
     inbox.handler(
         os.environ["SCENARIO_TOPIC"], group=os.environ["SCENARIO_GROUP"], batch_size=100, depends_on=LOGISTICS
+    )(send_many)
+elif "SCENARIO_BATCH_SIZE" in os.environ:
+    inbox.handler(
+        os.environ["SCENARIO_TOPIC"],
+        group=os.environ["SCENARIO_GROUP"],
+        batch_size=int(os.environ["SCENARIO_BATCH_SIZE"]),
     )(pack_many)
 else:
     inbox.handler(
