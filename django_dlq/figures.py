@@ -83,6 +83,17 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCircuit:
+    """A circuit that is not closed. `actor` is who has opened it by hand; empty where it opened by itself."""
+
+    dependency: str
+    state: str
+    since: datetime
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """A consumer group that takes nothing in one release, since `failed` of `out_of` messages of a handler failed."""
 
@@ -132,6 +143,7 @@ class Snapshot:
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
+    circuits: tuple[OpenCircuit, ...]
     stopped: tuple[Stopped, ...]
     letters: Letters
     half_messages: HalfMessages

@@ -16,6 +16,7 @@ from django_dlq.conf import conf
 from django_dlq.figures import (
     HalfMessages,
     Letters,
+    OpenCircuit,
     Outage,
     Outbox,
     Paused,
@@ -29,8 +30,10 @@ from django_dlq.figures import (
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
+    Circuit,
     DatabaseNow,
     DeadLetter,
+    Dependency,
     HalfMessage,
     HalfState,
     OutboxMessage,
@@ -69,6 +72,7 @@ def snapshot() -> Snapshot:
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
+        circuits=circuits(),
         stopped=stopped(),
         letters=letters(),
         half_messages=half_messages(),
@@ -154,6 +158,21 @@ def pauses() -> tuple[Paused, ...]:
             key=row.key,
             since=row.at,
             reason=row.reason,
+            actor=row.actor_name,
+        )
+        for row in rows
+    )
+
+
+def circuits() -> tuple[OpenCircuit, ...]:
+    """Tell which circuits are not closed, the longest ago opened first."""
+    rows = Dependency.objects.exclude(state=Circuit.CLOSED).order_by("opened_at", "name")[:MOST_NAMED]
+    return tuple(
+        OpenCircuit(
+            dependency=row.name,
+            state=row.state,
+            since=row.opened_at or _now(),
+            reason=row.reason if row.is_by_hand else f"{row.error_class}: {row.error_message}",
             actor=row.actor_name,
         )
         for row in rows

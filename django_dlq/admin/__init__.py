@@ -1,6 +1,7 @@
 """The pages in Django's admin: read-only lists, and the acts on dead letters, each behind its own permission."""
 
 from django_dlq.admin.dead_letters import DeadLetterAdmin
+from django_dlq.admin.dependencies import DependencyAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
 from django_dlq.admin.producers import ProducerAdmin
@@ -9,6 +10,7 @@ from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 
 __all__ = [
     "DeadLetterAdmin",
+    "DependencyAdmin",
     "InboxMessageAdmin",
     "OutboxMessageAdmin",
     "PauseAdmin",

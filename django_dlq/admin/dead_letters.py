@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_dlq.admin.confirm import allowed_or_403, confirm_page, confirm_view, too_many
 from django_dlq.admin.display import Labelled, badge, failure, relative, two_lines, when
 from django_dlq.admin.editing.views import edit_view
-from django_dlq.admin.filters import SameCauseFilter, StateFilter, ValuesFilter
+from django_dlq.admin.filters import DependencyFilter, SameCauseFilter, StateFilter, ValuesFilter
 from django_dlq.admin.letter_page import letter_context
 from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.stopped_groups import stopped_groups_context
 from django_dlq.admin.verbs import BULK, DISCARD, MOST_LETTERS, REPLAY, RESTORE, Verb
 from django_dlq.models import DeadLetter
+from django_dlq.models.dead_letter import ACTIVE
 
 
 @admin.register(DeadLetter)
@@ -32,6 +33,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_filter = (
         StateFilter,
         SameCauseFilter,
+        DependencyFilter,
         "source",
         "holds_key",
         ("topic", ValuesFilter),
@@ -55,7 +57,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("state"), "state")
     def state_badge(self, letter: DeadLetter) -> SafeString:
         """Show the state, and whether others wait for it."""
-        return two_lines(badge(letter.state), _("holds its key") if letter.holds_key else "")
+        waits = letter.order_key is not None and letter.state in ACTIVE
+        return two_lines(badge(letter.state), _("holds its key") if letter.holds_key or waits else "")
 
     @column(gettext_lazy("what went wrong"), "error_class")
     def what_went_wrong(self, letter: DeadLetter) -> SafeString:

@@ -65,6 +65,22 @@ class SameCauseFilter(admin.SimpleListFilter):
         return queryset.filter(fingerprint=self.value()) if self.value() else queryset
 
 
+class DependencyFilter(admin.SimpleListFilter):
+    """Letters that died of one dependency; it is reached from the dependency's page, and shown only while in force."""
+
+    title = gettext_lazy("died of")
+    parameter_name = "dependency"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the dependency that was asked for."""
+        chosen = self.used_parameters.get(self.parameter_name)
+        return [(chosen, chosen)] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list."""
+        return queryset.filter(dependency=self.value()) if self.value() else queryset
+
+
 class ValuesFilter(admin.AllValuesFieldListFilter):
     """The values that a column has, the empty one under a name of its own."""
 

@@ -80,6 +80,10 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
     for pause in told.pauses:
         what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")
+    for circuit in told.circuits:
+        by = f" by {circuit.actor}" if circuit.actor else ""
+        state = circuit.state.replace("_", "-")
+        yield _line("circuit", f"{circuit.dependency} {state} since {_at(circuit.since)}{by}: {circuit.reason}")
     for topic, count in told.letters.held.items():
         yield _line("held", f"{count:,} keys of topic {topic}, each behind a dead letter")
     for group, count in told.letters.parked.items():

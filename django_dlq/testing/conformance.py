@@ -276,6 +276,26 @@ class BrokerConformance:
             doing=lambda: keep_first_alive_and_poll(first, again),
         )
 
+    def test_what_is_held_comes_when_it_is_no_longer_and_the_rest_meanwhile(self, bench: Bench) -> None:
+        bench.send(*bench.numbered(*range(40)))
+        member = bench.join()
+        held = min(record.place for record in bench.receive(member, 40))
+        if not member.hold({held}):
+            return  # it need not be able to
+        bench.send(*bench.numbered(*range(40, 80)))
+        polls, afterwards = [list[Record]()], list[Record]()
+
+        def keep_alive_and_poll() -> None:
+            member.keep_alive()
+            polls.append(poll(member, 0.3))
+
+        until(lambda: any(polls) and not polls[-1], doing=keep_alive_and_poll)
+        meanwhile = [record for records in polls for record in records]
+        assert held not in {record.place for record in meanwhile}
+        assert member.hold(())
+        until(lambda: len(meanwhile) + len(afterwards) == 40, doing=lambda: afterwards.extend(poll(member, 0.3)))
+        assert {record.place for record in afterwards} == {held}
+
     def test_it_works_again_after_close(self, bench: Bench) -> None:
         bench.send(bench.record(b"before"))
         bench.broker.close()

@@ -7,11 +7,13 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from django_dlq import deadletters
+from django_dlq import deadletters, inbox
 from django_dlq.models import (
     BrokerOutage,
+    Circuit,
     DeadLetter,
     DeadLetterEvent,
+    Dependency,
     InboxMessage,
     Kind,
     OutboxMessage,
@@ -91,7 +93,25 @@ def fill() -> User:
         _letter(number, "logistics", minutes=3, state=State.RETRYING)
     _settle(rows, operator)
     _good_ones()
+    _open_circuits(operator)
     return operator
+
+
+def _open_circuits(operator: User) -> None:
+    for name, function in (("logistics", print), ("mail", repr)):
+        inbox.handler(name, group=name, depends_on=name)(function)
+    down = {"error_class": "shop.shipping.logistics.LogisticsDown", "failures": 5, "trials": 12}
+    Dependency.objects.create(
+        name="logistics",
+        state=Circuit.OPEN,
+        opened_at=timezone.now() - timedelta(minutes=4),
+        failed_at=timezone.now() - timedelta(seconds=2),
+        next_probe_at=timezone.now() + timedelta(seconds=1),
+        error_message="503 from https://logistics.example/v2/parcels\n系统维护中 请稍后再试",
+        **down,
+    )
+    Dependency.objects.open_by_hand("mail", actor=operator, actor_name="wei.chen", reason="The provider moves house.")
+    DeadLetter.objects.filter(error_class=down["error_class"]).update(dependency="logistics")
 
 
 def _letter(number: int, failure: str, *, minutes: int, state: State = State.DEAD) -> DeadLetter:

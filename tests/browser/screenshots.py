@@ -117,6 +117,11 @@ def _pages() -> dict[str, str]:
         "stop": f"/admin/django_dlq/stoppedgroup/{stop.pk}/change/",
         "resume": f"/admin/django_dlq/stoppedgroup/{stop.pk}/resume/",
         "lanes": "/admin/django_dlq/relaylane/",
+        "dependencies": "/admin/django_dlq/dependency/",
+        "dependency": "/admin/django_dlq/dependency/logistics/change/",
+        "circuit-open": "/admin/django_dlq/dependency/add/?dependency=logistics",
+        "circuit-close": "/admin/django_dlq/dependency/logistics/delete/",
+        "circuit-replay": "/admin/django_dlq/dependency/logistics/replay/",
     }
 
 
