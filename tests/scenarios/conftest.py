@@ -25,6 +25,7 @@ ON_POSTGRESQL = [
     "test_kafka_outage.py",
     "test_moving_lanes.py",
     "test_offsets_reset.py",
+    "test_order_through_failure.py",
     "test_pgbouncer.py",
     "test_postgresql_restart.py",
     "test_real_input.py",
