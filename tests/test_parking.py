@@ -450,3 +450,20 @@ def test_what_is_due_elsewhere_is_not_held_up_by_a_long_line(shop):
     run_retries()
     assert shop.handled.index(9) <= 1
     assert [number for number in shop.handled if number != 9] == [1, 2, 3, 4, 5]
+
+
+def test_after_letters_were_deleted_by_hand_nothing_waits_for_ever(shop):
+    shop.fail(1)
+    deliver(1, 2, 3)
+    DeadLetter.objects.filter(message_key="1").delete()
+    deliver(4)
+    assert states() == {2: State.RETRYING, 3: State.PARKED, 4: State.PARKED}
+    run_retries()
+    assert shop.handled == [2, 3, 4]
+
+    shop.fail(5)
+    deliver(5)
+    DeadLetter.objects.all().delete()
+    deliver(6)
+    assert shop.handled == [2, 3, 4, 6]
+    assert not WaitingKey.objects.exists()
