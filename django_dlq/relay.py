@@ -9,35 +9,34 @@ import os
 import socket
 import time
 import uuid
-from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from django.db import connections, router, transaction
+from django.db import connections
 
-from django_dlq import burial, signals
+from django_dlq import signals
 from django_dlq.brokers import UnknownBroker, brokers
 from django_dlq.brokers.base import error_of, offset_of, partition_of
 from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
-from django_dlq.fingerprint import Failure
 from django_dlq.message import LANES
-from django_dlq.models import OutboxMessage, Pause, RelayLane
+from django_dlq.models import OutboxMessage, Pause
 from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
-from django_dlq.models.outgoing import broker_of, expiry_of, id_of, lane_of, letter_of
+from django_dlq.models.outgoing import broker_of, expiry_of, id_of
 from django_dlq.relaying.circuits import Circuits
+from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.listener import Listener
 from django_dlq.relaying.reader import Reader
+from django_dlq.relaying.refusing import bury
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.stages import Beside, Inline, Stage
 
 if TYPE_CHECKING:
     from django_dlq.brokers.base import Receipt
     from django_dlq.models.outgoing import Outgoing
-    from django_dlq.models.postgresql import Fence
 
 FIRST_BATCH, LEAST_BATCH = 500, 50
 QUICK, SLOW = 0.25, 1.0
@@ -45,14 +44,6 @@ QUICK, SLOW = 0.25, 1.0
 
 PENDING = 2
 """How many batches may wait for their completion while the next one is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A batch that is confirmed, and is being moved to the history."""
-
-    rows: Sequence["Outgoing"]
-    future: "Future[None]"
 
 
 class Relay:
@@ -67,17 +58,15 @@ class Relay:
         connection = connections[OutboxMessage.objects.db]
         threads = pipelined and connection.vendor != "sqlite" and not connection.in_atomic_block
         self._reading: Stage = Beside("dlq-read") if threads else Inline()
-        self._completing: Stage = Beside("dlq-complete") if threads else Inline()
         self._reads_ahead = threads
         self._share = Share(self.owner)
+        self._completions = Completions(self._share, Beside("dlq-complete") if threads else Inline(), type(self))
         self._circuits = Circuits(self.owner)
         self._reader = Reader()
         self._listener = Listener(connection.alias)
         self._scope = Scope()
         self._size = FIRST_BATCH
         self._ahead: Future[list[Outgoing]] | None = None
-        self._pending: deque[Completion] = deque()
-        self._completed: list[int] = []
 
     def run_once(self) -> int:
         """Send one batch; return how many messages left the outbox, 0 as well while other relays have all the lanes.
@@ -113,7 +102,7 @@ class Relay:
         finally:
             self._listener.close()
             self._reading.close()
-            self._completing.close()
+            self._completions.close()
 
     def has_all_lanes(self) -> bool:
         """Join the relays; tell whether there is no other one."""
@@ -142,7 +131,7 @@ class Relay:
             done += self._send(alias, live if len(aliases) == 1 else [row for row in live if row.broker == alias])
         self._circuits.forgo()
         self._adapt(len(rows), time.monotonic() - began)
-        self._settle(PENDING)
+        self._settle()
         return done
 
     # The lanes
@@ -188,9 +177,9 @@ class Relay:
 
     def _read_ahead(self) -> None:
         # Between two reads: one that is under way could still see rows that have left since.
-        self._settle(len(self._pending))
-        self._reader.release(self._completed)
-        self._completed.clear()
+        self._settle(len(self._completions))
+        self._reader.release(self._completions.left)
+        self._completions.left.clear()
         scope = replace(self._scope, closed=self._circuits.choose())
         self._ahead = self._reading.submit(self._reader.read, scope, min(self._size, conf.DLQ_RELAY_BATCH))
 
@@ -201,15 +190,13 @@ class Relay:
 
     def _start_over(self) -> None:
         """Forget what was in hand, since nobody knows what became of it: the outbox does."""
-        under_way: list[Future[Any]] = [completion.future for completion in self._pending]
-        wait(under_way if self._ahead is None else [*under_way, self._ahead])
-        self._pending.clear()
-        self._completed.clear()
+        self._completions.forget()
+        if self._ahead is not None:
+            wait([self._ahead])
         self._ahead = None
         self._circuits.forgo()
         self._reader.start_over()
         self._reading.let_go()
-        self._completing.let_go()
 
     def _adapt(self, rows: int, seconds: float) -> None:
         """Make batches so large that the fixed costs of each do not matter, and so small that none takes long."""
@@ -275,14 +262,10 @@ class Relay:
         return buried
 
     def _bury(self, outgoing: "Outgoing", error: Exception) -> int:
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            fence = self._share.fence([outgoing.lane])
-            RelayLane.objects.fence(fence.owner, fence.held)
-            row = OutboxMessage.objects.filter(pk=outgoing.pk).first()
-            if row is None:  # somebody has deleted it
-                return 0
-            letter = burial.bury_unsent(row, Failure.of(error, "relay", row.topic))
-        self._completed.append(outgoing.pk)
+        letter = bury(outgoing, error, self._share.fence([outgoing.lane]))
+        if letter is None:  # somebody has deleted it
+            return 0
+        self._completions.left.append(outgoing.pk)
         if letter.holds_key:
             self._take_back([])
             self._look_around()
@@ -291,36 +274,14 @@ class Relay:
     # Completing
 
     def _complete(self, rows: Sequence["Outgoing"], receipts: Sequence["Receipt"]) -> None:
-        fence = self._share.fence(sorted(set(map(lane_of, rows))))
-        self._pending.append(Completion(rows, self._completing.submit(_complete, rows, receipts, fence)))
-        self._settle(PENDING)
+        places = zip(map(id_of, rows), map(partition_of, receipts), map(offset_of, receipts), strict=True)
+        self._completions.begin(rows, list(places))
+        self._settle()
 
-    def _settle(self, most: int) -> None:
+    def _settle(self, most: int = PENDING) -> None:
         """Take note of what is completed, and wait until at most so many batches are not."""
-        while self._pending and (len(self._pending) > most or self._pending[0].future.done()):
-            completion = self._pending[0]
-            completion.future.result()
-            self._pending.popleft()
-            self._completed.extend(map(id_of, completion.rows))
-            self._share.count(len(completion.rows))
-            signals.tell(signals.messages_published, type(self), rows=completion.rows)
-            if self._scope.holds and any(map(letter_of, completion.rows)):
-                self._look_around()  # what waited for a replay follows it at once
-
-
-def _complete(rows: Sequence["Outgoing"], receipts: Sequence["Receipt"], fence: "Fence") -> None:
-    """Move what is confirmed to the history; raise LeaseLost if some of it is another relay's by now."""
-    places = list(zip(map(id_of, rows), map(partition_of, receipts), map(offset_of, receipts), strict=True))
-    if any(map(letter_of, rows)):
-        replays = [row.letter_id for row in rows if row.letter_id is not None]
-        with transaction.atomic(using=router.db_for_write(OutboxMessage)):
-            moved = OutboxMessage.objects.complete(places, fence)
-            burial.resolve_replays(replays)
-    else:
-        moved = OutboxMessage.objects.complete(places, fence)
-    if moved < len(places):
-        # Either a lane is lost, or somebody has deleted rows that were being sent.
-        RelayLane.objects.fence(fence.owner, fence.held)
+        if self._completions.settle(most) and self._scope.holds:
+            self._look_around()  # what waited for a replay follows it at once
 
 
 def _timeout() -> float:

@@ -29,7 +29,9 @@ TEXT = """
        Red packets go on meanwhile: they are another consumer group.
     3. Press "Deliver again" on any order: nothing happens twice.
     4. Open the service again. In the admin, choose all dead letters and replay them: every box is sent, once.
-    5. Send a message that nobody can read: it is a dead letter at once, to be edited or discarded.
+    5. Buy a course with "Crash after charging": the shop dies when it has your money, and the page with it.
+       Load the page again after a second or two: the bank was asked, and the order is complete. You paid once.
+    6. Send a message that nobody can read: it is a dead letter at once, to be edited or discarded.
 """
 
 

@@ -9,8 +9,9 @@ from confluent_kafka import Message
 from django.db.models import Count, Q, QuerySet
 
 from django_dlq import message as wire
-from django_dlq.models import DeadLetter, OutboxMessage, Source, State
+from django_dlq.models import DeadLetter, HalfMessage, OutboxMessage, Source, State
 from example_project.logistics_service import shipped
+from example_project.shop import bank
 from example_project.shop.models import Order, RedPacket
 from example_project.stage import Stage
 
@@ -78,7 +79,12 @@ class Promises:
 
     def broken(self) -> list[str]:
         """Name each promise that does not hold."""
-        return [*self._in_the_database(), *self._in_the_topic(), *self._at_the_logistics_company()]
+        return [
+            *self._in_the_database(),
+            *self._in_the_topic(),
+            *self._at_the_logistics_company(),
+            *self._at_the_bank(),
+        ]
 
     def has_broken_messages(self) -> bool:
         """Tell whether the one unreadable and the one expired message are dead letters."""
@@ -118,6 +124,15 @@ class Promises:
             yield f"the logistics company has not shipped {len(wrong)} orders exactly once: {_some(wrong)}"
         if boxes.keys() - {str(order.pk) for order in self.orders()}:
             yield "the logistics company has shipped boxes that nobody ordered"
+
+    def _at_the_bank(self) -> Iterator[str]:
+        paid = {str(payment) for payment in self.orders().exclude(paid_at=None).values_list("payment", flat=True)}
+        if not (charged := bank.charged()):
+            yield "the bank has charged nobody"
+        if lost := set(charged) - paid:
+            yield f"the bank has charged {len(lost)} payments whose orders are not paid"
+        if left := HalfMessage.objects.filter(topic=self.stage.topic_name).waiting().count():
+            yield f"{left} half messages are not decided"
 
     def _shipped_once(self) -> list[Order]:
         boxes = Counter(shipped(self.stage.shipments))

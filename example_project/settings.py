@@ -80,8 +80,14 @@ DLQ_RELAY_LEASE = timedelta(seconds=10)
 DLQ_PUBLISH_TIMEOUT = timedelta(seconds=5)
 DLQ_RETRY_DELAYS = [timedelta(seconds=float(step)) for step in os.environ.get("DEMO_LADDER", "2 5 10").split()]
 """A ladder for watching: a message that fails is dead after four attempts, 17 seconds after the first one."""
+# Here an outage is watched until its messages are dead letters; elsewhere the group would stop before.
+DLQ_STORM_IN_ROW = DLQ_STORM_SHARE = None
+# A payment that nobody has heard of is asked about after three seconds, not six, for the same reason.
+DLQ_CHECKBACK_AFTER = timedelta(seconds=3)
+DLQ_CHECKBACK_EVERY = timedelta(seconds=2)
 
 # What the shop needs to know.
+BANK_LEDGER = FOLDER / "bank.log"
 SHOP_TOPIC = os.environ.get("DEMO_TOPIC", "orders")
 LOGISTICS_URL = os.environ.get("LOGISTICS_URL", "http://127.0.0.1:8009")
 

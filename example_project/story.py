@@ -20,6 +20,7 @@ from example_project.visitor import Visitor, answers
 CALM, SHORT_OUTAGE, LONG_OUTAGE, AFTERWARDS = 120, 20, 40, 20
 ORDERS = CALM + SHORT_OUTAGE + LONG_OUTAGE + AFTERWARDS
 DUPLICATES = 20
+FAMILY = {"parent_name": "Mei Lin", "child_name": "Lele", "address": "8 Plum Street"}
 SECONDS = 60.0
 """For each step. All of them together take about a third of that."""
 
@@ -75,10 +76,23 @@ class Story:
         self._recovery()
 
     def _calm_day(self) -> None:
-        family = {"parent_name": "Mei Lin", "child_name": "Lele", "address": "8 Plum Street"}
-        self.visitor.press("/courses/letters/", "/courses/letters/", **family)
-        self._place(CALM - 1)
+        self.visitor.press("/courses/letters/", "/courses/letters/", **FAMILY)
+        self._crash_after_charging()
+        self._place(CALM - 2)
         self._wait(f"{CALM} orders are shipped", lambda: self._boxes() == CALM)
+
+    def _crash_after_charging(self) -> None:
+        try:
+            self.visitor.press("/courses/letters/", "/courses/letters/", crash="on", **FAMILY)
+        except OSError:  # the shop is gone, and nobody heard from it
+            pass
+        else:
+            raise BrokenPromise("the shop has answered, where it should have died")
+        self._wait("the shop, which died after charging, opens again", lambda: answers(self.stage.address))
+        self._wait(
+            "the bank was asked, and the order of the shop that died is paid",
+            lambda: not self.promises.orders().filter(paid_at=None),
+        )
 
     def _short_outage(self) -> None:
         self._switch("no")

@@ -360,6 +360,10 @@ class TestHandler:
         with pytest.raises(TypeError, match="timeout is a timedelta above 0"):
             inbox.handler("orders", group="shipping", timeout=timeout)
 
+    def test_ordered_is_true_or_false(self, registry):
+        with pytest.raises(TypeError, match="ordered is True or False, not 'key'"):
+            inbox.handler("orders", group="shipping", ordered="key")
+
     def test_limits_are_kept(self, registry):
         inbox.handler("orders", group="shipping", concurrency=8, timeout=timedelta(seconds=5), rate_limit="30/min")(
             pack

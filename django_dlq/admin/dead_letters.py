@@ -20,6 +20,7 @@ from django_dlq.admin.read_only import ReadOnlyAdmin, column
 from django_dlq.admin.stopped_groups import stopped_groups_context
 from django_dlq.admin.verbs import BULK, DISCARD, MOST_LETTERS, REPLAY, RESTORE, Verb
 from django_dlq.models import DeadLetter
+from django_dlq.models.dead_letter import ACTIVE
 
 
 @admin.register(DeadLetter)
@@ -56,7 +57,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("state"), "state")
     def state_badge(self, letter: DeadLetter) -> SafeString:
         """Show the state, and whether others wait for it."""
-        return two_lines(badge(letter.state), _("holds its key") if letter.holds_key else "")
+        waits = letter.order_key is not None and letter.state in ACTIVE
+        return two_lines(badge(letter.state), _("holds its key") if letter.holds_key or waits else "")
 
     @column(gettext_lazy("what went wrong"), "error_class")
     def what_went_wrong(self, letter: DeadLetter) -> SafeString:

@@ -133,12 +133,14 @@ def _buttons(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> list[
 
 def _failure_facts(letter: DeadLetter) -> list[Fact]:
     where = _("sending it") if letter.source == Source.RELAY else _("handling it")
+    failed = [(_("First failed"), when(letter.first_failed_at)), (_("Last failed"), when(letter.last_failed_at))]
+    if not letter.error_class:
+        failed = [(_("Parked"), when(letter.first_failed_at))]
     return [
-        (_("Failed while"), where),
+        *([(_("Failed while"), where)] if letter.error_class else []),
         *([(_("Group"), letter.group), (_("Handler"), letter.handler)] if letter.group else []),
         (_("Release"), absent(letter.release or None)),
-        (_("First failed"), when(letter.first_failed_at)),
-        (_("Last failed"), when(letter.last_failed_at)),
+        *failed,
         *([(_("Settled"), when(letter.closed_at))] if letter.closed_at else []),
     ]
 

@@ -77,7 +77,8 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         False says either: that the message is done, or that the key waits. `is_done` tells them apart.
         """
         values = (group, message.message_key, message.message_id, message.topic, order_key)
-        with connections[self.db].cursor() as cursor:
+        connection = connections[self.db]
+        with with_begin(connection), connection.cursor() as cursor:
             cursor.execute(_claim_in_turn(self.db), values)
             return bool(cursor.rowcount)
 

@@ -42,7 +42,7 @@ def figures() -> list[Figure]:
     """Count everything."""
     letters = dict(DeadLetter.objects.values_list("state").annotate(Count("pk")).order_by())
     rows = (
-        ("orders", _("orders paid"), Order.objects.count(), "shop_order"),
+        ("orders", _("orders paid"), Order.objects.exclude(paid_at=None).count(), "shop_order"),
         ("boxes", _("boxes shipped"), Box.objects.count(), "shop_box"),
         ("packets", _("red packets"), RedPacket.objects.count(), "shop_redpacket"),
         ("outbox", _("in the outbox"), OutboxMessage.objects.count(), "django_dlq_outboxmessage"),

@@ -9,6 +9,14 @@ from example_project.shop.models import Order
 class OrderForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """Who buys a course, and where its box goes."""
 
+    # Made with the page: sent twice, it is the same payment.
+    payment = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    crash = forms.BooleanField(
+        label=_("Crash after charging"),
+        required=False,
+        help_text=_("The shop dies when the bank has your money, before it has written that down."),
+    )
+
     class Meta:
         model = Order
         fields = ["parent_name", "child_name", "address"]

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from example_project.shop import logistics
+from example_project.shop import logistics, payments  # noqa: F401  # payments: so that its checker is found
 from example_project.shop.models import Box, Order, RedPacket
 from example_project.shop.orders import PAID, TOPIC
 

@@ -31,14 +31,15 @@ class Course(models.Model):
 
 
 class Order(models.Model):
-    """A course that was paid for. `payment` is the payment's own identity, so it is what may have effects only once."""
+    """A course that somebody buys. `payment` is the payment's own identity: what may have effects only once."""
 
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="orders", verbose_name=_("course"))
     parent_name = models.CharField(_("your name"), max_length=100)
     child_name = models.CharField(_("your child's name"), max_length=100)
     address = models.CharField(_("address for the box"), max_length=200)
     payment = models.UUIDField(_("payment"), default=uuid.uuid4, unique=True, editable=False)
-    paid_at = models.DateTimeField(_("paid at"), auto_now_add=True)
+    # Empty while the bank is being asked.
+    paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("order")

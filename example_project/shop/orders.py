@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from django_dlq import outbox
 from django_dlq.brokers import brokers
@@ -30,6 +31,7 @@ def pay(order: Order) -> Order:
 
     Either all three are committed, or nothing: there is no order without its message, and no message without an order.
     """
+    order.paid_at = timezone.now()
     with transaction.atomic():
         order.save()
         CourseAccess.objects.create(order=order)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from example_project.shop.figures import shipping_letters
 from example_project.shop.forms import OrderForm
 from example_project.shop.models import Course, Order
-from example_project.shop.orders import pay
+from example_project.shop.payments import charge
 
 
 @require_GET
@@ -23,9 +23,14 @@ def home(request: HttpRequest) -> HttpResponse:
 def buy(request: HttpRequest, slug: str) -> HttpResponse:
     """Sell a course."""
     course = get_object_or_404(Course, slug=slug)
-    form = OrderForm(request.POST or None, instance=Order(course=course))
+    form = OrderForm(request.POST or None, instance=Order(course=course), initial={"payment": uuid.uuid4()})
     if form.is_valid():
-        return redirect("shop:order", payment=pay(form.save(commit=False)).payment)
+        payment = form.cleaned_data["payment"] or uuid.uuid4()
+        if not Order.objects.filter(payment=payment).exists():
+            order = form.save(commit=False)
+            order.payment = payment
+            charge(order, crash=form.cleaned_data["crash"])
+        return redirect("shop:order", payment=payment)
     return render(request, "shop/buy.html", {"course": course, "form": form})
 
 

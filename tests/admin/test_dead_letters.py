@@ -201,6 +201,9 @@ def test_a_parked_letter_leads_to_the_one_that_it_waits_for_and_can_only_be_disc
     assert f'It is parked behind <a href="{link}">dead letter {first.pk}</a>' in page
     assert f'<a href="{link}">Behind dead letter {first.pk}</a>' in page
     assert "it has not been tried yet" in page
+    assert "Last failed" not in page
     assert "same cause" not in page
     assert [button.name for button in response.context["buttons"] if not button.why_not] == ["discard"]
     assert "not tried yet" in staff.get(LIST, {"state": "parked"}).content.decode()
+    assert "holds its key</bdi>" in staff.get(LIST, {"state": "dead"}).content.decode()
+    assert "holds its key</bdi>" not in staff.get(LIST, {"state": "parked"}).content.decode()

@@ -31,6 +31,13 @@ def warehouse(tmp_path: Path) -> Iterator[LogisticsServer]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def ledger(tmp_path: Path) -> Iterator[Path]:
+    """The bank's ledger, which is nobody else's."""
+    with override_settings(BANK_LEDGER=tmp_path / "bank.log"):
+        yield tmp_path / "bank.log"
+
+
 @pytest.fixture
 def shelves(db: None) -> None:
     """The shop's courses."""

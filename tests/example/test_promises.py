@@ -1,17 +1,20 @@
 """The unattended demo must notice when a promise is broken."""
 
+import uuid
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from django_dlq import outbox
 from django_dlq.models import DeadLetter, Source, State
 from django_dlq.testing.pytest_plugin import Dlq
 from example_project.logistics_service import LogisticsServer
 from example_project.promises import EXPIRED, UNREADABLE, Promises
-from example_project.shop import orders
-from example_project.shop.models import Box, RedPacket
+from example_project.shop import bank, orders, payments
+from example_project.shop.models import Box, Course, RedPacket
 
 ORDERS = 5
 
@@ -45,7 +48,7 @@ class FakeStage:
 def stage(shelves: None, dlq: Dlq, warehouse: LogisticsServer) -> FakeStage:
     """A small run in which every promise was kept."""
     stage = FakeStage(warehouse.warehouse.log)
-    paid = orders.pay_many(ORDERS)
+    paid = [*orders.pay_many(ORDERS - 1), payments.charge(orders._made_up(Course.objects.get(slug="letters"), 0))]
     orders.publish_unreadable()
     orders.publish_expired()
     dlq.drain()
@@ -66,6 +69,21 @@ def test_a_run_that_kept_every_promise_has_nothing_to_say(stage: FakeStage) -> N
     assert str(promises(stage).figures()) == (
         "5 orders, 5 shipped exactly once, 5 red packets, 2 dead letters, 0 replayed, 0 lost"
     )
+
+
+def test_a_payment_whose_order_is_not_paid_is_noticed(stage: FakeStage) -> None:
+    bank.charge(uuid.uuid4(), Decimal(39))
+    assert promises(stage).broken() == ["the bank has charged 1 payments whose orders are not paid"]
+
+
+def test_a_half_message_that_nobody_decided_is_noticed(stage: FakeStage) -> None:
+    outbox.prepare(orders.TOPIC, {}, checker=payments.CHECKER)
+    assert promises(stage).broken() == ["1 half messages are not decided"]
+
+
+def test_a_bank_that_was_never_asked_is_noticed(stage: FakeStage, ledger: Path) -> None:
+    ledger.unlink()
+    assert promises(stage).broken() == ["the bank has charged nobody"]
 
 
 def test_an_order_without_a_box_or_a_letter_is_lost(stage: FakeStage) -> None:

@@ -71,13 +71,19 @@ def test_a_batch_costs_three_journeys(journeys: Callable[[], int]) -> None:
     assert journeys() == len(["BEGIN; INSERT", "INSERT", "COMMIT"])
 
 
+def test_a_message_that_waits_its_turn_costs_no_more(journeys: Callable[[], int]) -> None:
+    with transaction.atomic():
+        assert InboxMessage.objects.claim_in_turn(message(), "shipping", "order-1")
+        pack(message())
+    assert journeys() == len(["BEGIN; INSERT", "INSERT", "COMMIT"])
+
+
 def test_inside_a_transaction_no_other_begins(journeys: Callable[[], int]) -> None:
     with transaction.atomic():
         pack(message())
         with transaction.atomic():
             assert InboxMessage.objects.claim(message(), "shipping")
-        notices = connection.connection.pgconn.transaction_status
-    assert notices == TransactionStatus.INTRANS
+        assert connection.connection.pgconn.transaction_status == TransactionStatus.INTRANS
     assert journeys() == len(["BEGIN", "INSERT", "SAVEPOINT", "INSERT", "RELEASE", "COMMIT"])
 
 

@@ -7,6 +7,12 @@ not install it.
 STUMBLES = "stumbles"
 """The tag of a message whose first attempt fails."""
 
+STUMBLES_TWICE = "stumbles twice"
+"""The tag of a message whose first two attempts fail."""
+
+REJECTED = "rejected"
+"""The tag of a message that is a dead letter at once."""
+
 WAITS = "waits"
 """The tag of a message that is handled when there is an order of the number GO."""
 

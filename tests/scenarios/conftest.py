@@ -7,12 +7,16 @@ from django.conf import settings
 
 pytest.register_assert_rewrite("tests.scenarios.load", "tests.scenarios.stage", "tests.scenarios.traffic")
 
-from tests.scenarios.stage import Stage  # noqa: E402  # after the line above, which makes its assertions speak
+# After the line above, which makes its assertions speak.
+from tests.scenarios.stage import SECONDS, Stage, nobody_is_at_work  # noqa: E402
+from tests.services.process import wait_for  # noqa: E402
 
 # Where a scenario makes no sense there is nothing to collect, and so nothing to skip.
 ON_POSTGRESQL = [
+    "test_backlog.py",
     "test_commit_order.py",
     "test_consumers_killed.py",
+    "test_database_outage.py",
     "test_debezium.py",
     "test_dependency_outage.py",
     "test_four_relays.py",
@@ -21,6 +25,7 @@ ON_POSTGRESQL = [
     "test_kafka_outage.py",
     "test_moving_lanes.py",
     "test_offsets_reset.py",
+    "test_order_through_failure.py",
     "test_pgbouncer.py",
     "test_postgresql_restart.py",
     "test_real_input.py",
@@ -54,7 +59,7 @@ def kafka() -> str:
 
 
 @pytest.fixture
-def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
+def make_stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeStage]:
     stages: list[Stage] = []
 
     def make(kafka: str, **options: float) -> Stage:
@@ -64,3 +69,6 @@ def make_stage(tmp_path: Path) -> Iterator[MakeStage]:
     yield make
     for stage in stages:
         stage.close()
+    if request.node.get_closest_marker("django_db"):  # and not on a database of its own, which is gone
+        # What a process that was killed had just asked for is still carried out, and would meet the next test.
+        assert wait_for(nobody_is_at_work, seconds=SECONDS)

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import DIES, GO, HANGS, LOGISTICS, STUMBLES, WAITS, WAITS_AGAIN
+from tests.scenarios import DIES, GO, HANGS, LOGISTICS, REJECTED, STUMBLES, STUMBLES_TWICE, WAITS, WAITS_AGAIN
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
 logger = logging.getLogger("django_dlq.scenario")
 
+STUMBLING = {STUMBLES: 1, STUMBLES_TWICE: 2, WAITS_AGAIN: 1}
+"""How many attempts fail, by tag."""
+
 
 class Stumbled(Exception):
-    """The first attempt failed, as it was told to."""
+    """The attempt failed, as it was told to."""
 
 
 class BrokenError(Exception):
@@ -35,7 +38,9 @@ def pack(message: ReceivedMessage) -> None:
     if message.tag == STUMBLES:
         # Where a rollback cannot hide it.
         sys.stderr.write(f"attempt {message.attempt} of {message.message_key}\n")
-    if message.tag in (STUMBLES, WAITS_AGAIN) and message.attempt == 1:
+    if message.tag == REJECTED:
+        raise inbox.Reject("a person shall decide")
+    if message.attempt <= STUMBLING.get(message.tag, 0):
         raise Stumbled(f"order {message.json()['order']} stumbled")
     if message.tag == HANGS and message.attempt == 1:
         threading.Event().wait()
@@ -51,8 +56,13 @@ def call_logistics() -> None:
 
 def pack_many(messages: list[ReceivedMessage]) -> None:
     """Pack many orders with one call."""
-    call_logistics()
     Box.objects.bulk_create(Box(order=message.json()["order"]) for message in messages)
+
+
+def send_many(messages: list[ReceivedMessage]) -> None:
+    """Pack many orders and have them fetched."""
+    call_logistics()
+    pack_many(messages)
 
 
 def die_once() -> None:
@@ -68,6 +78,12 @@ if "SCENARIO_OUTAGE" in os.environ:
     inbox.probe(LOGISTICS)(call_logistics)
     inbox.handler(
         os.environ["SCENARIO_TOPIC"], group=os.environ["SCENARIO_GROUP"], batch_size=100, depends_on=LOGISTICS
+    )(send_many)
+elif "SCENARIO_BATCH_SIZE" in os.environ:
+    inbox.handler(
+        os.environ["SCENARIO_TOPIC"],
+        group=os.environ["SCENARIO_GROUP"],
+        batch_size=int(os.environ["SCENARIO_BATCH_SIZE"]),
     )(pack_many)
 else:
     inbox.handler(
@@ -75,4 +91,5 @@ else:
         group=os.environ["SCENARIO_GROUP"],
         concurrency=int(os.environ.get("SCENARIO_CONCURRENCY", "1")),
         timeout=timedelta(seconds=1) if "SCENARIO_TIMEOUT" in os.environ else None,
+        ordered="SCENARIO_ORDERED" in os.environ,
     )(pack)

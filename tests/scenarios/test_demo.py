@@ -1,25 +1,22 @@
 """`make demo`: unattended it keeps every promise, and however it ends it leaves nothing running."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scenarios.demo import COMMAND, ROOT, demo_that_runs, environment
 from tests.services.process import wait_for
 
-ROOT = Path(__file__).parent.parent.parent
-COMMAND = [sys.executable, "-m", "example_project.demo"]
 OUTCOME = re.compile(
     r"demo: 200 orders, 200 shipped exactly once, 200 red packets, (\d+) dead letters, (\d+) replayed, 0 lost"
 )
-PROCESSES = 8
-"""The supervisor, the shop, the logistics service, the relay, two consumers, retries and retention."""
+PROCESSES = 9
+"""The supervisor, the shop, the logistics service, the relay, two consumers, retries, check-back and retention."""
 
 pytestmark = pytest.mark.once
 
@@ -33,17 +30,8 @@ def mark() -> str:
 @pytest.fixture
 def running(mark: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A demo that a person could use."""
-    output = tmp_path / "output"
-    with output.open("wb") as file:
-        demo = subprocess.Popen(COMMAND, cwd=ROOT, env=environment(mark), stdout=file, stderr=file)
-    try:
-        opened = wait_for(lambda: "Try this" in output.read_text() or demo.poll() is not None, seconds=90)
-        assert opened, output.read_text()
-        assert demo.poll() is None, output.read_text()
+    with demo_that_runs(mark, tmp_path / "output") as demo:
         yield demo
-    finally:
-        demo.terminate()
-        demo.wait(30)
 
 
 @pytest.mark.timeout(240)
@@ -83,12 +71,6 @@ def test_a_port_that_is_taken_is_named(mark: str) -> None:
     )
     assert done.returncode == 1
     assert "port nonsense cannot be used" in done.stderr
-
-
-def environment(mark: str, **variables: str) -> dict[str, str]:
-    """Return this process's environment without what chooses a database, and with a mark."""
-    ours = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE", "KAFKA", "ONCE", "PORT"}
-    return {name: value for name, value in os.environ.items() if name not in ours} | {"DEMO_MARK": mark, **variables}
 
 
 def processes(mark: str) -> list[int]:

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ("child_name", models.CharField(max_length=100, verbose_name="your child's name")),
                 ("address", models.CharField(max_length=200, verbose_name="address for the box")),
                 ("payment", models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="payment")),
-                ("paid_at", models.DateTimeField(auto_now_add=True, verbose_name="paid at")),
+                ("paid_at", models.DateTimeField(blank=True, null=True, verbose_name="paid at")),
                 (
                     "course",
                     models.ForeignKey(
