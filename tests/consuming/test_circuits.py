@@ -350,14 +350,15 @@ class TestBeside:
     """What goes on while a circuit is open."""
 
     @pytest.fixture
-    def busy(self, dlq, logistics):
+    def busy(self, dlq, logistics, settings):
         """Publish a long backlog that waits for logistics, and another topic of the same group that does not."""
+        settings.DLQ_CONSUMER_BATCH = 10
         logistics.watch()
         logistics.serve("shipping")
         inbox.handler("mail", group="shipping")(pack)
         open_by_itself(next_probe_at=None, actor_name="ana", reason="they migrate")
         with transaction.atomic():
-            for topic, numbers in (("orders", range(800)), ("mail", range(800, 1100))):
+            for topic, numbers in (("orders", range(200)), ("mail", range(200, 260))):
                 outbox.publish_many(
                     outbox.Message(topic, {}, message_key=str(number), key=str(number)) for number in numbers
                 )
@@ -370,15 +371,15 @@ class TestBeside:
         for _ in range(20):
             work(consumer)
         partitions = len({record.place for record in dlq.broker.records("orders")})
-        assert len(boxes()) == 300
+        assert len(boxes()) == 60
         assert busy.calls == []
         # Of each partition a batch at most.
-        assert len(consumer._hand) <= partitions * conf.DLQ_CONSUMER_BATCH < 800
+        assert len(consumer._hand) <= partitions * conf.DLQ_CONSUMER_BATCH < 200
 
         Dependency.objects.close_by_hand(NAME)
         while work(consumer):
             pass
-        assert len(boxes()) == 1100
+        assert len(boxes()) == 260
 
     def test_a_broker_that_cannot_hold_partitions_holds_up_the_whole_group(self, busy, dlq, member, monkeypatch):
         monkeypatch.setattr("django_dlq.brokers.memory._Member.hold", Subscription.hold)
