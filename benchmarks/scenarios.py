@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.consumer.backlog import backlog as consumer_backlog
 from benchmarks.consumer.batches import batches
 from benchmarks.consumer.duplicates import duplicates
 from benchmarks.consumer.inbox_cost import inbox_cost
@@ -50,6 +51,7 @@ SCENARIOS = (
     Scenario("consumer", "threads", threads),
     Scenario("consumer", "duplicates", duplicates),
     Scenario("consumer", "outage", outage),
+    Scenario("consumer", "consumer-backlog", consumer_backlog, heavy=True),
 )
 
 
