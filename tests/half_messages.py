@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django_dlq import outbox
+from django_dlq.checkers import checkers
 from django_dlq.models import DatabaseNow, HalfMessage
 from django_dlq.outbox import Verdict
 
@@ -34,7 +35,8 @@ class Answers:
 
 
 def answering(*answers, name="charge", **options):
-    """Register a checker that gives these answers, the last one again and again."""
+    """Register a checker that gives these answers, the last one again and again, in place of one of that name."""
+    checkers.by_name.pop(name, None)
     checker = Answers(*(answers or (Verdict.UNKNOWN,)))
     outbox.checker(name, **options)(checker)
     return checker

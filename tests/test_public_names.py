@@ -36,6 +36,7 @@ ROOMS = {
     },
     "django_dlq.dependencies": {"close_circuit", "open_circuit", "replay_dead"},
     "django_dlq.deadletters": {"discard", "edit", "replay", "restore"},
+    "django_dlq.decisions": {"ask_again", "commit", "rollback"},
     "django_dlq.switches": {"pause", "resume"},
     "django_dlq.testing": {"CapturedMessages", "DrainError", "Drained", "captured_messages", "drain"},
 }

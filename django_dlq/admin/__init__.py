@@ -2,6 +2,7 @@
 
 from django_dlq.admin.dead_letters import DeadLetterAdmin
 from django_dlq.admin.dependencies import DependencyAdmin
+from django_dlq.admin.half_messages import HalfMessageAdmin
 from django_dlq.admin.messages import InboxMessageAdmin, OutboxMessageAdmin, PublishedMessageAdmin
 from django_dlq.admin.pauses import PauseAdmin
 from django_dlq.admin.producers import ProducerAdmin
@@ -11,6 +12,7 @@ from django_dlq.admin.stopped_groups import StoppedGroupAdmin
 __all__ = [
     "DeadLetterAdmin",
     "DependencyAdmin",
+    "HalfMessageAdmin",
     "InboxMessageAdmin",
     "OutboxMessageAdmin",
     "PauseAdmin",

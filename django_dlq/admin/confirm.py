@@ -51,9 +51,9 @@ class ConfirmForm(forms.Form):
     # The list's filters, to come back to.
     filters = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, verb: Verb, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, needs_reason: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["reason"].required = verb.needs_reason
+        self.fields["reason"].required = needs_reason
 
 
 def allowed_or_403(request: HttpRequest, admin: ReadOnlyAdmin, verb: Verb) -> None:
@@ -67,7 +67,7 @@ def confirm_page(
 ) -> HttpResponse:
     """Show what will happen to these letters, which are pinned from here on."""
     allowed_or_403(request, admin, verb)
-    form = ConfirmForm(verb=verb, initial={"ids": ",".join(map(str, ids)), "filters": filters})
+    form = ConfirmForm(needs_reason=verb.needs_reason, initial={"ids": ",".join(map(str, ids)), "filters": filters})
     return _page(request, admin, verb, form=form, ids=ids)
 
 
@@ -79,7 +79,7 @@ def confirm_view(request: HttpRequest, admin: ReadOnlyAdmin, name: str) -> HttpR
     allowed_or_403(request, admin, verb)
     if request.method != "POST":
         return HttpResponseRedirect(list_url(admin, ""))
-    form = ConfirmForm(request.POST, verb=verb)
+    form = ConfirmForm(request.POST, needs_reason=verb.needs_reason)
     if form.is_valid():
         ids, reason = form.cleaned_data["ids"], form.cleaned_data["reason"]
         tell(request, verb, carry_out(verb, ids, user=request.user, reason=reason))

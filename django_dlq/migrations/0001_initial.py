@@ -695,6 +695,7 @@ class Migration(migrations.Migration):
                 "permissions": [
                     ("commit_halfmessage", "Can commit half messages"),
                     ("rollback_halfmessage", "Can roll back half messages"),
+                    ("ask_halfmessage", "Can have checkers asked again about half messages"),
                 ],
                 "indexes": [
                     django_dlq.models.indexes.PartialIndex(

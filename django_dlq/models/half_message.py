@@ -135,6 +135,7 @@ class HalfMessage(StoredMessage):
         permissions = [
             ("commit_halfmessage", "Can commit half messages"),
             ("rollback_halfmessage", "Can roll back half messages"),
+            ("ask_halfmessage", "Can have checkers asked again about half messages"),
         ]
 
     def __str__(self) -> str:
@@ -167,21 +168,19 @@ class HalfMessage(StoredMessage):
             OutboxMessage.objects.using(self._state.db).add([row])
         return row
 
-    def rollback(self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = "") -> None:
-        """Let the message never be sent. Where it was rolled back before, nothing happens.
+    def rollback(self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = "") -> bool:
+        """Let the message never be sent; return False where it was rolled back before, and nothing happens.
 
         Inside your own atomic() this is part of that transaction. Raises DecidedOtherwise if it was committed, and
         UnknownHalfMessage if the row is gone.
         """
         with self._transaction():
-            self._decide("rollback", by=by, actor_name=actor_name, reason=reason)
+            return self._decide("rollback", by=by, actor_name=actor_name, reason=reason)
 
-    def ask_again(self, *, actor_name: str, reason: str) -> None:
+    def ask_again(self) -> None:
         """Begin anew to ask about one that no check could decide; raise IllegalTransition for any other."""
-        changes = {"checks": 0, "next_check_at": DatabaseNow(), "actor_name": actor_name, "reason": reason}
-        if not self._move("ask_again", **changes):
+        if not self._move("ask_again", checks=0, next_check_at=DatabaseNow()):
             raise IllegalTransition(f"half message {self.pk} is not undecided, so there is nothing to ask again")
-        self.refresh_from_db(using=self._state.db)
 
     def outbox_row(self) -> OutboxMessage:
         """Return the row that a commit writes."""
@@ -203,6 +202,10 @@ class HalfMessage(StoredMessage):
         for name in ("prepared_at", "decided_at", "next_check_at"):
             if hasattr(self.__dict__.get(name), "resolve_expression"):
                 del self.__dict__[name]
+
+    def allows(self, verb: str) -> bool:
+        """Tell whether this verb is possible from the state that this object was read with."""
+        return self.state in HALF_TRANSITIONS[verb][0]
 
     def _transaction(self) -> Any:
         # Without a savepoint a refusal dooms the transaction around it, even if the error is caught inside: work that

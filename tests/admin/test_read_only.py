@@ -3,12 +3,20 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from django_dlq.models import DeadLetter, InboxMessage, OutboxMessage, PublishedMessage, RelayLane, RelayProcess
+from django_dlq.models import (
+    DeadLetter,
+    HalfMessage,
+    InboxMessage,
+    OutboxMessage,
+    PublishedMessage,
+    RelayLane,
+    RelayProcess,
+)
 from tests.admin.factories import letter, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
-MODELS = (DeadLetter, InboxMessage, OutboxMessage, PublishedMessage, RelayLane, RelayProcess)
+MODELS = (DeadLetter, HalfMessage, InboxMessage, OutboxMessage, PublishedMessage, RelayLane, RelayProcess)
 
 
 def url(model, page="changelist", *args):
