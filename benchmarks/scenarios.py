@@ -7,6 +7,7 @@ from benchmarks.consumer.backlog import backlog as consumer_backlog
 from benchmarks.consumer.batches import batches
 from benchmarks.consumer.duplicates import duplicates
 from benchmarks.consumer.inbox_cost import inbox_cost
+from benchmarks.consumer.outage import outage
 from benchmarks.consumer.single import single
 from benchmarks.consumer.threads import threads
 from benchmarks.measure import Result
@@ -49,6 +50,7 @@ SCENARIOS = (
     Scenario("consumer", "inbox-cost", inbox_cost),
     Scenario("consumer", "threads", threads),
     Scenario("consumer", "duplicates", duplicates),
+    Scenario("consumer", "outage", outage),
     Scenario("consumer", "consumer-backlog", consumer_backlog, heavy=True),
 )
 
