@@ -43,8 +43,9 @@ def _measure(scenario: Scenario, rounds: int) -> bool:
 
 
 def _print_end(chosen: Sequence[Scenario], name: str | None, failed: Sequence[str]) -> None:
-    left_out = [scenario.name for scenario in scenarios.SCENARIOS if scenario.heavy and scenario not in chosen]
-    if left_out and chosen and (name is None or name == "relay"):
+    asked = [scenario for scenario in scenarios.SCENARIOS if name in (None, scenario.part)]
+    left_out = [scenario.name for scenario in asked if scenario.heavy and scenario not in chosen]
+    if left_out and chosen:
         print(f"Left out, for they take long: {', '.join(left_out)}. FULL=1 or NAME=... measures them.")
     if failed:
         print(f"Failed: {', '.join(failed)}.")

@@ -107,6 +107,11 @@ Handlers that wait for something else, in one process.""",
 ## Duplicates
 
 Messages that were handled before are skipped after one statement.""",
+    "outage": """\
+## An outage of a dependency
+
+A topic of 100,000 messages, whose handler depends on something that refuses connections for some seconds; from its
+recovery to the first round of the consumer in which a message is handled again.""",
 }
 
 

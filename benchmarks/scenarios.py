@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.consumer.backlog import backlog as consumer_backlog
 from benchmarks.consumer.batches import batches
 from benchmarks.consumer.duplicates import duplicates
 from benchmarks.consumer.inbox_cost import inbox_cost
+from benchmarks.consumer.outage import outage
 from benchmarks.consumer.single import single
 from benchmarks.consumer.threads import threads
 from benchmarks.half import half
@@ -50,6 +52,8 @@ SCENARIOS = (
     Scenario("consumer", "inbox-cost", inbox_cost),
     Scenario("consumer", "threads", threads),
     Scenario("consumer", "duplicates", duplicates),
+    Scenario("consumer", "outage", outage),
+    Scenario("consumer", "consumer-backlog", consumer_backlog, heavy=True),
 )
 
 

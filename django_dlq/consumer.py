@@ -25,7 +25,7 @@ from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
-from django_dlq.registry import Handler, handlers
+from django_dlq.registry import handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
 
@@ -60,7 +60,7 @@ class Consumer:
         self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
-        self._pace = Pace(() if inline else self._handlers)
+        self._pace = Pace(() if inline else self._handlers, self._circuits)
         self._hanging: Call | None = None
         # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
         self._held = 0
@@ -94,7 +94,7 @@ class Consumer:
             self._hand.revoke(self._member.revoked())
             self._guard.wait(timeout)
             return 0
-        settled = self._take(self._member, timeout) if not self._hand else 0
+        settled = self._take(self._member, 0 if self._hand else timeout) if self._lacks_work() else 0
         try:
             settled += self._work(self._member)
         finally:
@@ -142,6 +142,9 @@ class Consumer:
             can_hold = member.hold({delivery.place for delivery in held})
             self._held, self._holds = len(held) if can_hold else 0, bool(held)
 
+    def _lacks_work(self) -> bool:
+        return not self._hand or (len(self._hand) == self._held and self._room() > 0)
+
     def _room(self) -> int:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
         if self._guard.is_stopped:
@@ -163,7 +166,7 @@ class Consumer:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
                 settled += self._take_back(patience)
             elif self._hand and not self._guard.is_stopped and (not self._inline or self.is_busy):
-                settled += self._rest(member, min(left, self._patience()))
+                settled += self._rest(member, min(left, self._pace.wait()))
             else:
                 break
             if self._crew.is_busy and self._room():
@@ -171,19 +174,9 @@ class Consumer:
         return settled
 
     def _start_what_may(self) -> None:
-        while self._crew.has_room and not self._guard.is_stopped and (work := self._hand.next(self._allowance)):
+        while self._crew.has_room and not self._guard.is_stopped and (work := self._hand.next(self._pace.allowance)):
             self._pace.started(work)
             self._crew.give(work)
-
-    def _allowance(self, handler: Handler) -> int:
-        """Return how many messages a handler may be given now, by its limits and by the circuit of what it needs."""
-        paced = self._pace.allowance(handler)
-        return min(paced, self._circuits.allowance(handler)) if paced else 0
-
-    def _patience(self) -> float:
-        """Return the seconds after which something in hand may start that may not now."""
-        waits = (self._pace.wait(), self._circuits.wait())
-        return min((wait for wait in waits if wait), default=0.0)
 
     def _rest(self, member: Membership, seconds: float) -> int:
         """Wait until a rate limit or a circuit may let somebody go on, or something for another handler comes."""

@@ -18,6 +18,9 @@ from django_dlq.consumer import Consumer
 from django_dlq.registry import Handler, handlers
 from django_dlq.runner import collecting_rarely
 
+MOST_QUEUED = 50_000
+"""Messages that the client is given before they must have arrived; it takes no more than 100,000."""
+
 RunOnce = Callable[[], int]
 Loop = Callable[[Connection, confluent_kafka.Consumer, str, int], int]
 
@@ -34,6 +37,8 @@ def filled(cluster: Cluster, messages: int, *, keys: int | None = None, repeats:
     ids = [str(uuid.uuid4()).encode() for _ in range(messages)]
     for number in [*range(messages)] * repeats:
         key, headers = str(number % (keys or messages)), cast("Any", [("id", ids[number])])
+        if number % MOST_QUEUED == 0:
+            producer.flush(30)
         producer.produce(topic, json.dumps(body(number)).encode(), key, partition, headers=headers)
     if left := producer.flush(30):
         raise RuntimeError(f"{left} messages could not be put into the topic")

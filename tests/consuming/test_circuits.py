@@ -1,15 +1,21 @@
 """A consumer whose handlers depend on something that goes down."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
+from django.db import transaction
 from django.test import override_settings
 
-from django_dlq import inbox, signals
+from django_dlq import inbox, outbox, signals
+from django_dlq.brokers.base import Subscription
+from django_dlq.conf import conf
 from django_dlq.consumer import Consumer
 from django_dlq.consuming import circuits
 from django_dlq.models import Circuit, DeadLetter, Dependency, State
-from tests.consuming.shipping import boxes, pack, record
+from tests.consuming.shipping import SECONDS, boxes, pack, record
 from tests.outages import NAME, Logistics, circuit, let_time_pass, open_by_itself
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +45,7 @@ def told():
 
 
 @pytest.fixture
-def member(registry, broker):
+def member(registry):
     """Make a consumer that does everything at once, and close it afterwards."""
     members = []
 
@@ -54,9 +60,10 @@ def member(registry, broker):
 
 def work(consumer):
     """Let it settle all that may be settled."""
-    consumer.run_once(timeout=0)
+    settled = consumer.run_once(timeout=0)
     while consumer.is_busy:
-        consumer.run_once(timeout=0)
+        settled += consumer.run_once(timeout=0)
+    return settled
 
 
 def letters():
@@ -337,3 +344,139 @@ def test_a_closed_circuit_costs_a_query_a_second(logistics, member, django_asser
             watched.look()
             assert watched.allowance(handler) == circuits.NO_LIMIT
             watched.ended(handler, was_called=True)
+
+
+class TestBeside:
+    """What goes on while a circuit is open."""
+
+    @pytest.fixture
+    def busy(self, dlq, logistics, settings):
+        """Publish a long backlog that waits for logistics, and another topic of the same group that does not."""
+        settings.DLQ_CONSUMER_BATCH = 10
+        logistics.watch()
+        logistics.serve("shipping")
+        inbox.handler("mail", group="shipping")(pack)
+        open_by_itself(next_probe_at=None, actor_name="ana", reason="they migrate")
+        with transaction.atomic():
+            for topic, numbers in (("orders", range(200)), ("mail", range(200, 260))):
+                outbox.publish_many(
+                    outbox.Message(topic, {}, message_key=str(number), key=str(number)) for number in numbers
+                )
+        call_command("dlq_relay", "--once")
+        return logistics
+
+    def test_other_topics_of_the_group_are_handled_and_the_backlog_stays_in_the_broker(self, busy, dlq, member):
+        consumer = member()
+        work(consumer)
+        for _ in range(20):
+            work(consumer)
+        partitions = len({record.place for record in dlq.broker.records("orders")})
+        assert len(boxes()) == 60
+        assert busy.calls == []
+        # Of each partition a batch at most.
+        assert len(consumer._hand) <= partitions * conf.DLQ_CONSUMER_BATCH < 200
+
+        Dependency.objects.close_by_hand(NAME)
+        while work(consumer):
+            pass
+        assert len(boxes()) == 260
+
+    def test_a_broker_that_cannot_hold_partitions_holds_up_the_whole_group(self, busy, dlq, member, monkeypatch):
+        monkeypatch.setattr("django_dlq.brokers.memory._Member.hold", Subscription.hold)
+        consumer = member()
+        for _ in range(20):
+            work(consumer)
+        assert len(consumer._hand) <= 2 * conf.DLQ_CONSUMER_BATCH
+
+
+class TestProbing:
+    """How a probe is asked beside the work, as in production."""
+
+    def until(self, watched, state):
+        deadline = time.monotonic() + SECONDS
+        while circuit().state != state:
+            assert time.monotonic() < deadline
+            watched.look()
+
+    def test_its_answer_is_heard_when_it_comes(self, logistics, member):
+        may_answer = threading.Event()
+        inbox.probe(NAME)(lambda: may_answer.wait(SECONDS))
+        logistics.serve("shipping")
+        open_by_itself()
+        watched = circuits.Circuits(member()._handlers)
+        watched.look()
+        watched.look()
+        assert circuit().state == Circuit.OPEN
+        may_answer.set()
+        self.until(watched, Circuit.HALF_OPEN)
+
+    def test_one_that_hangs_is_given_up_and_not_asked_again_before_it_has_ended(self, logistics, member, monkeypatch):
+        monkeypatch.setattr(circuits, "LOOK_EVERY", 0.0)
+        may_end, asked = threading.Event(), []
+
+        def probe():
+            asked.append(1)
+            may_end.wait(SECONDS)
+
+        inbox.probe(NAME, timeout=timedelta(milliseconds=1))(probe)
+        logistics.serve("shipping")
+        open_by_itself()
+        watched = circuits.Circuits(member()._handlers)
+        deadline = time.monotonic() + SECONDS
+        while not circuit().trials:
+            assert time.monotonic() < deadline
+            watched.look()
+        assert circuit().error_class == "TimeoutError"
+        let_time_pass()
+        watched.look()
+        assert asked == [1]
+
+        may_end.set()
+        while len(asked) == 1:
+            assert time.monotonic() < deadline
+            let_time_pass()
+            watched.look()
+
+    def test_what_a_person_does_meanwhile_stands(self, logistics, member):
+        logistics.watch()
+        logistics.serve("shipping")
+        open_by_itself()
+        watched = circuits.Circuits(member()._handlers)
+        watched.look()
+        Dependency.objects.open_by_hand(NAME, actor_name="ana", reason="they migrate")
+        for asked in list(watched._asked.values()):
+            asked.wait()
+        watched.look()
+        assert circuit().state == Circuit.OPEN
+
+    def test_nothing_to_wait_for_where_all_is_closed(self, logistics, member):
+        logistics.serve("shipping")
+        watched = circuits.Circuits(member()._handlers)
+        assert watched.wait() == 0
+        open_by_itself()
+        watched.look()
+        assert watched.wait() == circuits.WAIT
+
+
+def test_an_outage_that_another_process_has_found_costs_nothing_here(logistics, broker, member):
+    """What it was told a moment ago is that all is well, so it fails, and learns better."""
+    logistics.watch()
+    logistics.serve("shipping")
+    watched = circuits.Circuits(member()._handlers)
+    handler = member()._handlers[0]
+    watched.look()
+    open_by_itself()
+    assert watched.claims(handler, ConnectionError())
+    assert watched.blocks(handler)
+
+
+def test_of_two_that_find_the_outage_at_once_one_opens_the_circuit(logistics, member, told):
+    logistics.watch(failures=1)
+    logistics.serve("shipping")
+    logistics.is_up = False
+    handler = member()._handlers[0]
+    first, second = (circuits.Circuits(member()._handlers) for _ in range(2))
+    Dependency.objects.count_failure(NAME, error_class="ConnectionError", error_message="no")
+    assert first.claims(handler, ConnectionError())
+    assert second.claims(handler, ConnectionError())
+    assert told == [("opened", "ConnectionRefusedError")]
