@@ -16,11 +16,12 @@ from django_dlq.models import (
     DeadLetterEvent,
     InboxMessage,
     Kind,
+    Source,
     State,
     WaitingKey,
-    letter_before,
     order_key,
 )
+from django_dlq.models.parked import first_active, release_first
 from django_dlq.registry import Handler, HandlerFunction
 
 Turn = Literal["handled", "duplicate", "parked"]
@@ -63,13 +64,15 @@ def _park(message: ReceivedMessage, handler: Handler, key: str) -> bool:
     It waits for nothing if its own letter is what others wait for: it is delivered once more, or replayed.
     """
     with transaction.atomic(using=router.db_for_write(DeadLetter)):
-        if WaitingKey.objects.lock(key) is None:
+        waiting = WaitingKey.objects.lock(key)
+        if waiting is None:
             return False
+        if first_active(key) is None and not release_first(waiting, actor=Source.CONSUMER):
+            return False  # somebody has deleted letters by hand, and nothing may wait for them for ever
         own = DeadLetter.objects.of_message(message.group, message.message_key).first()
         if own is not None:
             return own.state == State.PARKED
         columns = received_columns(message, handler) | {"order_key": key}
         letter = DeadLetter.objects.create(state=State.PARKED, **columns)
-        data = {"behind": letter_before(letter)}
-        DeadLetterEvent.objects.note(letter, Kind.PARKED, actor=letter.source, data=data)
+        DeadLetterEvent.objects.note(letter, Kind.PARKED, actor=letter.source, data={"behind": first_active(key)})
     return True

@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_dlq import consumer, deadletters, inbox, parking
+from django_dlq.consuming.circuits import Circuits
 from django_dlq.models import (
     DatabaseNow,
     DeadLetter,
@@ -14,6 +17,7 @@ from django_dlq.models import (
     OutboxMessage,
     State,
     WaitingKey,
+    in_future,
 )
 from django_dlq.retries import Retries
 from tests.consuming.shipping import record
@@ -450,3 +454,55 @@ def test_what_is_due_elsewhere_is_not_held_up_by_a_long_line(shop):
     run_retries()
     assert shop.handled.index(9) <= 1
     assert [number for number in shop.handled if number != 9] == [1, 2, 3, 4, 5]
+
+
+def test_after_letters_were_deleted_by_hand_nothing_waits_for_ever(shop):
+    shop.fail(1)
+    deliver(1, 2, 3)
+    DeadLetter.objects.filter(message_key="1").delete()
+    deliver(4)
+    assert states() == {2: State.RETRYING, 3: State.PARKED, 4: State.PARKED}
+    run_retries()
+    assert shop.handled == [2, 3, 4]
+
+    shop.fail(5)
+    deliver(5)
+    DeadLetter.objects.all().delete()
+    deliver(6)
+    assert shop.handled == [2, 3, 4, 6]
+    assert not WaitingKey.objects.exists()
+
+
+def test_what_goes_back_because_of_an_outage_is_not_overtaken_in_its_batch(registry):
+    shop = Shop(batch_size=10)
+    shop.fail(1, times=2)
+    deliver(1)
+    deliveries = [consumer.delivery_of(record(number, b"A"), GROUP) for number in (1, 2)]
+    consumer.settle_work(deliveries, Outage())
+
+    assert [delivery.outcome for delivery in deliveries] == [None, None]
+    assert states() == {1: State.RETRYING}
+
+
+class Outage(Circuits):
+    """The circuits at the moment at which an outage begins: every failure is its."""
+
+    def __init__(self):
+        super().__init__(())
+
+    def claims(self, handler, error):
+        """Take the blame."""
+        return True
+
+
+def test_to_handle_a_message_costs_as_many_statements_however_many_are_parked_behind_it(shop):
+    counts = []
+    for first, parked in ((1, 1), (100, 9)):
+        shop.fail(first)
+        deliver(*range(first, first + 1 + parked), key=b"%d" % first)
+        DeadLetter.objects.filter(message_key=first).update(next_attempt_at=in_future(timedelta(seconds=-9)))
+        with CaptureQueriesContext(connection) as captured:
+            Retries()._attempt_next()
+        counts.append(len(captured))
+    assert shop.handled == [1, 100]
+    assert counts[0] == counts[1]

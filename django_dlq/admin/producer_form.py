@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 
 from django_dlq.models import Producer
 
@@ -33,7 +34,8 @@ class ProducerForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
     """A producer without its secrets, which nobody types."""
 
     topics = TopicsField(
-        label=Producer._meta.get_field("topics").verbose_name, help_text=Producer._meta.get_field("topics").help_text
+        label=capfirst(Producer._meta.get_field("topics").verbose_name),
+        help_text=Producer._meta.get_field("topics").help_text,
     )
 
     class Meta:

@@ -20,16 +20,30 @@ def release_next(letter: DeadLetter, *, actor: Actor) -> None:
     if letter.order_key is None:
         return
     key = WaitingKey.objects.lock(letter.order_key)
-    letters = DeadLetter.objects.in_order(letter.order_key)
-    if key is None or letters.active().exists():
-        return
+    if key is not None and first_active(letter.order_key) is None:
+        release_first(key, actor=actor, after=letter.pk)
+
+
+def release_first(key: WaitingKey, *, actor: Actor, after: int | None = None) -> bool:
+    """Let the first message that is parked for a key be handled; if there is none, the key waits no longer: False.
+
+    For whoever has locked the key and knows that no letter of it is active.
+    """
     # Locking, so that MySQL reads what is there now and not what was when this transaction began.
-    following = letters.parked().select_for_update().first()
-    if following is None:
+    parked = DeadLetter.objects.in_order(key.order_key).parked().select_for_update()
+    first = parked.first()
+    if first is None:
         key.delete()
-        return
-    following.move("release", next_attempt_at=DatabaseNow())
-    DeadLetterEvent.objects.note(following, Kind.RELEASED, actor=actor, data={"after": letter.pk})
+        return False
+    first.move("release", next_attempt_at=DatabaseNow())
+    DeadLetterEvent.objects.note(first, Kind.RELEASED, actor=actor, data={"after": after} if after else {})
+    return True
+
+
+def first_active(order_key: str) -> int | None:
+    """Return the number of the letter that what is parked for a key waits for; None if it waits for nothing."""
+    active = DeadLetter.objects.in_order(order_key).active()
+    return active.order_by("pk").values_list("pk", flat=True).first()
 
 
 def let_go(letter: DeadLetter, *, actor: Actor) -> None:
@@ -44,8 +58,7 @@ def letter_before(letter: DeadLetter) -> int | None:
     """Return the number of the letter that a parked one waits for; None for all others."""
     if letter.state != State.PARKED or letter.order_key is None:
         return None
-    active = DeadLetter.objects.in_order(letter.order_key).active()
-    return active.order_by("pk").values_list("pk", flat=True).first()
+    return first_active(letter.order_key)
 
 
 def count_parked(letter: DeadLetter) -> int:

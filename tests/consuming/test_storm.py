@@ -9,6 +9,8 @@ from django.db import OperationalError
 from django_dlq import inbox, signals, stops
 from django_dlq.consumer import Consumer
 from django_dlq.consuming import storm
+from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.settling import delivery_of, settle
 from django_dlq.consuming.stops import Stops
 from django_dlq.consuming.storm import StormGuard, Window
 from django_dlq.exceptions import Expired, Reject, RetryLater, Skip
@@ -16,6 +18,7 @@ from django_dlq.inbox import Compensate
 from django_dlq.models import DeadLetter, InboxMessage, StoppedGroup
 from tests.consuming.shipping import record
 from tests.letters import consumer_letter, replay_record
+from tests.outages import Logistics
 
 pytestmark = pytest.mark.django_db
 
@@ -176,6 +179,20 @@ def test_what_says_nothing_about_the_code_neither_counts_nor_ends_a_row(ship, de
     feed(ship, 8)
     run(ship.member)
     assert ship.member.is_stopped
+
+
+def test_what_a_circuit_claims_is_no_storm(registry, broker, settings):
+    settings.DLQ_STORM_IN_ROW = 5
+    logistics = Logistics()
+    logistics.watch()
+    logistics.serve("shipping")
+    logistics.is_up = False
+    circuits, guard = Circuits(registry.expect("shipping"), inline=True), StormGuard("shipping")
+    for number in range(5):
+        settle([delivery_of(record(number), "shipping")], circuits, guard)
+
+    assert attempts() == 4  # the fifth opened the circuit, and paid nothing
+    assert not guard.is_stopped
 
 
 def test_rejects_in_a_row_are_a_storm_too(ship):
