@@ -16,6 +16,8 @@ TABLES = (
     "django_dlq_outboxmessage",
     "django_dlq_publishedmessage",
     "django_dlq_inboxmessage",
+    "django_dlq_halfmessage",
+    "django_dlq_halfmessagecheck",
     "benchmarks_order",
 )
 LEASES = """

@@ -36,6 +36,11 @@ SECTIONS = {
 ## publish
 
 What a message adds to the transaction that writes it.""",
+    "half": """\
+## Half messages
+
+What `prepare` and `commit` cost beside a `publish` in a transaction of its own, and how many checkers that answer at
+once a process of `dlq_checkback` asks.""",
     "distinct-keys": """\
 ## A key for each message
 

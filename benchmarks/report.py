@@ -50,7 +50,7 @@ def tables(result: Saved) -> str:
 
 def summary(parts: Iterable[str], results: Saved) -> list[str]:
     """Return one line for each part, the figures that people ask for first."""
-    lines = {"publish": _publish, "relay": _relay, "consumer": _consumer}
+    lines = {"publish": _publish, "half": _half, "relay": _relay, "consumer": _consumer}
     # The relay's is the last, for it is the one that is looked for.
     return [line for part in sorted(parts, key="relay".__eq__) for line in lines[part](results)]
 
@@ -63,6 +63,13 @@ def _publish(results: Saved) -> list[str]:
         f"publish: +{median(one['ours']):.2f} ms per publish, {median(many['ours']):.0f} ms per 1,000 "
         f"(by hand {median(one['other']):.2f} ms, {median(many['other']):.0f} ms)"
     ]
+
+
+def _half(results: Saved) -> list[str]:
+    if "half" not in results:
+        return []
+    pair, commits, _ = results["half"]["figures"]
+    return [f"half messages: {pair['ratio']:.2f} x publish, {median(commits['ours']):,.0f} checks/s"]
 
 
 def _consumer(results: Saved) -> list[str]:

@@ -10,6 +10,7 @@ from benchmarks.consumer.inbox_cost import inbox_cost
 from benchmarks.consumer.outage import outage
 from benchmarks.consumer.single import single
 from benchmarks.consumer.threads import threads
+from benchmarks.half import half
 from benchmarks.measure import Result
 from benchmarks.publish import publish
 from benchmarks.relay.backlog import backlog
@@ -35,6 +36,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("publish", "publish", publish),
+    Scenario("half", "half", half),
     Scenario("relay", "distinct-keys", distinct),
     Scenario("relay", "hot-key", hot_key),
     Scenario("relay", "slow-broker", slow_broker),

@@ -11,7 +11,7 @@ from django.db import router, transaction
 from django_dlq import tracing
 from django_dlq.checkers import Verdict, checkers
 from django_dlq.conf import conf
-from django_dlq.exceptions import CheckerUnreachable, InvalidVerdict
+from django_dlq.exceptions import CheckerUnreachable, InvalidVerdict, UnknownChecker
 from django_dlq.fingerprint import Failure
 from django_dlq.models import Answer, Asked, HalfMessage
 from django_dlq.runner import lost_connection
@@ -36,7 +36,7 @@ def longest_timeout() -> timedelta:
 def ask(question: Question) -> None:
     """Call the checker, and keep what it says; whatever it raises is UNKNOWN.
 
-    A database that cannot be reached, and CheckerUnreachable, mean that nobody was asked.
+    A database that cannot be reached, CheckerUnreachable and UnknownChecker mean that nobody was asked.
     """
     half, began = question.half, time.monotonic()
     failure: Failure | None = None
@@ -45,7 +45,7 @@ def ask(question: Question) -> None:
     except BaseException as error:  # a checker's SystemExit too is an answer that nobody has
         if isinstance(error, KeyboardInterrupt):
             raise
-        reached = not isinstance(error, CheckerUnreachable) and not lost_connection(error)
+        reached = not isinstance(error, (CheckerUnreachable, UnknownChecker)) and not lost_connection(error)
         answer = Answer.UNKNOWN if reached else Answer.UNREACHABLE
         failure = Failure.of(error, half.checker)
     question.asked = Asked(half=half, answer=answer, seconds=time.monotonic() - began, failure=failure)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from django_dlq import producers
 from django_dlq.exceptions import IdempotencyKeyReused
@@ -40,6 +40,15 @@ def test_of_requests_at_the_same_moment_with_one_idempotency_key_one_prepares(pr
     assert HalfMessage.objects.count() == 1
     assert sorted(is_new for _, is_new in found) == [False] * (REQUESTS - 1) + [True]
     assert {half.pk for half, _ in found} == {HalfMessage.objects.get().pk}
+
+
+def test_what_the_database_refuses_for_another_reason_is_not_hidden(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = producers.prepare(producer, Message("payments", {}))
+    monkeypatch.setattr("django_dlq.composing.new_message_id", lambda: first.message_id)
+    with pytest.raises(IntegrityError):
+        producers.prepare(producer, Message("payments", {}), idempotency_key="k-1")
 
 
 def test_a_row_that_came_between_the_look_and_the_insert_is_found_by_the_database(

@@ -6,8 +6,9 @@ from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
 from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
 from django_dlq.models.dependency import Circuit, Dependency
-from django_dlq.models.half_message import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfMessage, HalfState
+from django_dlq.models.half_message import HalfMessage
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
+from django_dlq.models.half_states import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfState
 from django_dlq.models.inbox_message import InboxMessage, Outcome
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.own_transaction import in_own_transaction

@@ -13,8 +13,9 @@ from django_dlq import signals
 from django_dlq.fingerprint import Failure
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow, in_future
-from django_dlq.models.half_message import DecidedBy, HalfMessage, HalfMessageQuerySet, HalfState
+from django_dlq.models.half_message import HalfMessage, HalfMessageQuerySet
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
+from django_dlq.models.half_states import DecidedBy, HalfState
 from django_dlq.models.outbox_message import OutboxMessage
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from django.db import models, router, transaction
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
@@ -15,41 +15,13 @@ from django_dlq.message import ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.fresh import fresh
+from django_dlq.models.half_commit import can_commit_at_once, commit_at_once
+from django_dlq.models.half_states import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfState
 from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.own_transaction import in_own_transaction
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.stored_message import StoredMessage
-
-
-class HalfState(models.TextChoices):
-    """Where a half message is in its life."""
-
-    PREPARED = "prepared", _("prepared")
-    UNDECIDED = "undecided", _("undecided")
-    COMMITTED = "committed", _("committed")
-    ROLLED_BACK = "rolled_back", _("rolled back")
-
-
-class DecidedBy(models.TextChoices):
-    """Who has said what shall become of it."""
-
-    PROCESS = "process", _("the process")
-    CHECK = "check", _("a check")
-    PERSON = "person", _("a person")
-    PRODUCER = "producer", _("a remote producer")
-
-
-DECIDED: Final = frozenset({HalfState.COMMITTED, HalfState.ROLLED_BACK})
-
-HALF_TRANSITIONS: Final[dict[str, tuple[frozenset[HalfState], HalfState]]] = {
-    # verb: (from any of these states, to this one); docs/explanation/half-messages.md draws it and a test compares
-    "commit": (frozenset({HalfState.PREPARED, HalfState.UNDECIDED}), HalfState.COMMITTED),
-    "rollback": (frozenset({HalfState.PREPARED, HalfState.UNDECIDED}), HalfState.ROLLED_BACK),
-    "wait": (frozenset({HalfState.PREPARED}), HalfState.PREPARED),
-    "give_up": (frozenset({HalfState.PREPARED}), HalfState.UNDECIDED),
-    "ask_again": (frozenset({HalfState.UNDECIDED}), HalfState.PREPARED),
-}
 
 
 class HalfMessageQuerySet(models.QuerySet["HalfMessage"]):
@@ -161,6 +133,12 @@ class HalfMessage(StoredMessage):
         Raises DecidedOtherwise if it was rolled back, by a check perhaps: then the transaction around the call, if
         there is one, cannot be committed any more. Raises UnknownHalfMessage if the row is gone.
         """
+        using = self._state.db or ""
+        if can_commit_at_once(using):
+            row = commit_at_once(self, by, actor_name, reason.strip(), using=using)
+            if row is not None:
+                self._decided(HalfState.COMMITTED, by, actor_name, reason.strip())
+                return row
         with self._transaction():
             if not self._decide("commit", by=by, actor_name=actor_name, reason=reason):
                 return None
@@ -221,8 +199,7 @@ class HalfMessage(StoredMessage):
         """
         changes = {"decided_by": by, "actor_name": actor_name, "reason": reason.strip()}
         if self._move(verb, decided_at=DatabaseNow(), next_check_at=None, owner="", **changes):
-            tell = partial(signals.tell, signals.half_message_decided, HalfMessage, half=self)
-            transaction.on_commit(tell, using=self._state.db)
+            self._tell()
             return True
         # With a lock: a snapshot of this transaction could be older than the decision.
         rows = HalfMessage.objects.using(self._state.db).select_for_update()
@@ -236,6 +213,17 @@ class HalfMessage(StoredMessage):
                 f"{found.decided_by} at {found.decided_at}, so it is too late to {verb} it"
             )
         return False
+
+    def _decided(self, state: HalfState, by: DecidedBy, actor_name: str, reason: str) -> None:
+        """Take note of what was written by hand."""
+        self.state, self.decided_by, self.actor_name, self.reason = state, by, actor_name, reason
+        self.next_check_at, self.owner = None, ""
+        self.__dict__.pop("decided_at", None)  # read on access
+        self._tell()
+
+    def _tell(self) -> None:
+        tell = partial(signals.tell, signals.half_message_decided, HalfMessage, half=self)
+        transaction.on_commit(tell, using=self._state.db)
 
     def _move(self, verb: str, **changes: Any) -> bool:
         """Carry out one transition, with these columns; return whether the row's state allows it now."""

@@ -128,6 +128,11 @@ def test_an_answer_that_drips_is_not_waited_for(begin: bytes) -> None:
         assert time.monotonic() - began < 3
 
 
+def test_nothing_begins_when_the_time_is_up() -> None:
+    with pytest.raises(TimeoutError):
+        assert call.Allowance(until=time.monotonic()).seconds
+
+
 def test_silence_is_not_waited_for() -> None:
     quiet = threading.Event()
     with answering(lambda _client: (quiet.wait(5), None)[1]) as server:

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from django.test import override_settings
 
 from django_dlq.checks.producers import check_producers
 from django_dlq.models import Producer
+from tests.checks.found import found
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
@@ -16,18 +18,27 @@ def producer(name: str, **columns: Any) -> None:
     Producer.objects.create(name=name, user=User.objects.create_user(name), **columns)
 
 
+def test_a_request_must_end_before_it_counts_as_hanging(settings: Any) -> None:
+    settings.DLQ_CHECKBACK_TIMEOUT = timedelta(seconds=5)
+    assert "E134" not in found()
+    settings.DLQ_CHECKBACK_TIMEOUT = timedelta(seconds=4)
+    assert found() == ["E134"]
+    settings.DLQ_CHECKBACK_TIMEOUT = 4
+    assert "E134" not in found()
+
+
 @override_settings(DLQ_CHECKBACK_HOSTS=["billing.example"])
 def test_a_producer_that_would_never_be_asked_is_found() -> None:
     producer("good")
     producer("elsewhere", callback_url="https://other.example/")
     producer("unsigned", secret="")
     producer("gone", secret="", is_active=False)
-    found = check_producers(databases=["default"])
-    assert [(each.id, each.obj.name) for each in found] == [
+    warned = check_producers(databases=["default"])
+    assert [(each.id, each.obj.name) for each in warned] == [
         ("django_dlq.W130", "elsewhere"),
         ("django_dlq.W130", "unsigned"),
     ]
-    assert "DLQ_CHECKBACK_HOSTS" in found[0].msg
+    assert "DLQ_CHECKBACK_HOSTS" in warned[0].msg
 
 
 def test_the_database_is_looked_at_only_if_it_may_be(django_assert_num_queries: Any) -> None:
