@@ -79,20 +79,21 @@ def replay_dead(name: str, *, actor: Actor, reason: str = "") -> int:
 
 def replay_some(name: str) -> int:
     """Replay up to a hundred letters of those that `replay_dead` was asked for; return how many."""
-    row = Dependency.objects.filter(name=name, replay_until__isnull=False).first()
-    if row is None:
-        return 0
     can_skip = connections[_database()].features.has_select_for_update_skip_locked
     replayed = 0
     with transaction.atomic(using=_database()):
+        asked = Dependency.objects.filter(name=name, replay_until__isnull=False)
+        row = asked.select_for_update(skip_locked=can_skip).first()
+        if row is None:
+            return 0  # or another process is at it
         meant = row.dead().filter(last_failed_at__lte=row.replay_until).order_by("pk")
         letters = list(meant.select_for_update(skip_locked=can_skip)[:BATCH])
         for letter in letters:
             with suppress(IllegalTransition):  # somebody was faster
                 deadletters.replay(letter, actor=row.replay_by, reason=f"{name} is back")
                 replayed += 1
-    if not letters:  # what another process has locked, it replays
-        Dependency.objects.end_replay(row)
+        if not letters:  # what somebody has locked, he acts on
+            Dependency.objects.end_replay(name)
     return replayed
 
 

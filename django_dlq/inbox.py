@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from django.db import connections, router, transaction
 
 from django_dlq import message as wire
-from django_dlq.by_class import check_classes
 from django_dlq.exceptions import DependencyDown, Expired, InvalidMessage, Reject, RetryLater, Skip, SwallowedError
 from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
 from django_dlq.message import (
@@ -28,7 +27,7 @@ from django_dlq.message import (
     readable,
 )
 from django_dlq.models import InboxMessage, database_now
-from django_dlq.probes import FAILURES, TIMEOUT, Probe, ProbeFunction, probes
+from django_dlq.probes import check_dependency, probe
 from django_dlq.rate_limit import per_second
 from django_dlq.registry import Handler, HandlerFunction, handlers
 from django_dlq.retry_policy import RetryPolicy
@@ -48,13 +47,11 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[[Any], object])
-ProbeFn = TypeVar("ProbeFn", bound=ProbeFunction)
 GROUP_LENGTH = 100
 MOST_IN_BATCH = 5_000
 """As many inbox rows as every database takes in one statement."""
 
 MOST_THREADS = 200
-MOST_FAILURES = 1_000
 IN_ERROR = 3
 """libpq's PQTRANS_INERROR."""
 
@@ -116,7 +113,7 @@ def handler(
         raise TypeError(f"ordered is True or False, not {ordered!r}")
     check_rule(on_failure)
     if depends_on:
-        _check_dependency(depends_on)
+        check_dependency(depends_on)
 
     def register(function: Function) -> Function:
         handlers.add(
@@ -135,46 +132,6 @@ def handler(
                 messages_per_second=None if rate_limit is None else per_second(rate_limit),
                 ordered=ordered,
                 depends_on=depends_on,
-            )
-        )
-        return function
-
-    return register
-
-
-def probe(
-    dependency: str,
-    *,
-    errors: Iterable[type[BaseException]] = (),
-    failures: int = FAILURES,
-    timeout: timedelta = TIMEOUT,
-    replay: bool | None = None,
-) -> Callable[[ProbeFn], ProbeFn]:
-    """Register a function that tells whether a dependency is up: it returns, or raises why it is not.
-
-    After so many `failures` in a row of handlers that depend on it the function is asked. If it raises, returns False,
-    or takes longer than `timeout`, the handlers are not called until it succeeds. `errors` are the exceptions of the
-    handlers that count, with their subclasses; by default refused and broken connections, timeouts, and HTTP's 502, 503
-    and 504. `DependencyDown` always counts. With `replay` the letters that died of the outage are replayed when it is
-    over; None leaves that to DLQ_REPLAY_AFTER_OUTAGE.
-
-    The function runs in a thread of its own. Raises HandlerConflict for a second probe of one dependency.
-    """
-    _check_dependency(dependency)
-    check_classes("errors", classes := tuple(errors))
-    _check_number(failures, what="failures", most=MOST_FAILURES)
-    if not (isinstance(timeout, timedelta) and timeout > timedelta(0)):
-        raise TypeError(f"timeout is a timedelta above 0, not {timeout!r}")
-
-    def register(function: ProbeFn) -> ProbeFn:
-        probes.add(
-            Probe(
-                dependency=dependency,
-                function=function,
-                errors=classes,
-                failures=failures,
-                timeout=timeout,
-                replay=replay,
             )
         )
         return function
@@ -281,11 +238,6 @@ def _check_names(topics: tuple[str, ...], group: str) -> None:
 def _check_group(group: object) -> None:
     if not isinstance(group, str) or not 0 < len(group) <= GROUP_LENGTH:
         raise TypeError(f"group is a text of 1 to {GROUP_LENGTH} characters, not {group!r}")
-
-
-def _check_dependency(name: object) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= GROUP_LENGTH:
-        raise TypeError(f"a dependency is a text of 1 to {GROUP_LENGTH} characters, not {name!r}")
 
 
 def _check_number(number: int, *, what: str, most: int) -> None:

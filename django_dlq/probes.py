@@ -2,18 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
+from django_dlq.by_class import check_classes
 from django_dlq.exceptions import HandlerConflict
 from django_dlq.runner import close_connections
 
 ProbeFunction = Callable[[], object]
+ProbeFn = TypeVar("ProbeFn", bound=ProbeFunction)
 
 FAILURES: Final = 5
 TIMEOUT: Final = timedelta(seconds=5)
+NAME_LENGTH: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,53 @@ class Probes:
 
 
 probes = Probes()
+
+
+def probe(
+    dependency: str,
+    *,
+    errors: Iterable[type[BaseException]] = (),
+    failures: int = FAILURES,
+    timeout: timedelta = TIMEOUT,
+    replay: bool | None = None,
+) -> Callable[[ProbeFn], ProbeFn]:
+    """Register a function that tells whether a dependency is up: it returns, or raises why it is not.
+
+    After so many `failures` in a row of handlers that depend on it the function is asked. If it raises, returns False,
+    or takes longer than `timeout`, the handlers are not called until it succeeds. `errors` are the exceptions of the
+    handlers that count, with their subclasses; by default refused and broken connections, timeouts, and HTTP's 502, 503
+    and 504. `DependencyDown` always counts. With `replay` the letters that died of the outage are replayed when it is
+    over; None leaves that to DLQ_REPLAY_AFTER_OUTAGE.
+
+    The function runs in a thread of its own. Raises HandlerConflict for a second probe of one dependency.
+    """
+    check_dependency(dependency)
+    check_classes("errors", classes := tuple(errors))
+    if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
+        raise TypeError(f"failures is a number above 0, not {failures!r}")
+    if not (isinstance(timeout, timedelta) and timeout > timedelta(0)):
+        raise TypeError(f"timeout is a timedelta above 0, not {timeout!r}")
+
+    def register(function: ProbeFn) -> ProbeFn:
+        probes.add(
+            Probe(
+                dependency=dependency,
+                function=function,
+                errors=classes,
+                failures=failures,
+                timeout=timeout,
+                replay=replay,
+            )
+        )
+        return function
+
+    return register
+
+
+def check_dependency(name: object) -> None:
+    """Raise TypeError unless this can be the name of a dependency."""
+    if not isinstance(name, str) or not 0 < len(name) <= NAME_LENGTH:
+        raise TypeError(f"a dependency is a text of 1 to {NAME_LENGTH} characters, not {name!r}")
 
 
 class Answer(NamedTuple):

@@ -94,6 +94,7 @@ class DeadLetterFilters(django_filters.FilterSet):
     message_id = TextFilter()
     key = TextFilter()
     tag = TextFilter()
+    dependency = TextFilter()
     release = TextFilter()
     holds_key = TruthFilter()
     attempts__gte = NumberFilter(field_name="attempts", lookup_expr="gte")

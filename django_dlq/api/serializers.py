@@ -79,8 +79,8 @@ class DeadLetterSerializer(RowSerializer):
         model = DeadLetter
         fields: tuple[str, ...] = (
             *MESSAGE, "state", "source", "group", "handler", "partition", "offset", "sent_at", "error_class",
-            "fingerprint", "release", "holds_key", "attempts", "replays", "next_attempt_at", "first_failed_at",
-            "last_failed_at", "closed_at", "corrects",
+            "fingerprint", "dependency", "release", "holds_key", "attempts", "replays", "next_attempt_at",
+            "first_failed_at", "last_failed_at", "closed_at", "corrects",
         )  # fmt: skip
         read_only_fields = fields
 

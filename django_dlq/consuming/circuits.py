@@ -9,13 +9,14 @@ import random
 import sys
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from django_dlq import signals
 from django_dlq.circuit_breaker import pause_after
 from django_dlq.conf import conf
+from django_dlq.consuming.seen import CLOSED, Seen
 from django_dlq.fingerprint import class_path, storable, text_of
 from django_dlq.models import Circuit, Dependency
 from django_dlq.probes import Asked, Probe, probes
@@ -42,27 +43,6 @@ TRIALS_FOR_ONE_ATTEMPT: Final = 10
 NO_LIMIT: Final = sys.maxsize
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A circuit as it was when it was last looked at."""
-
-    state: str
-    failures: int = 0
-    trials: int = 0
-    is_due: bool = False
-    is_by_hand: bool = False
-    to_replay: bool = False
-
-    @classmethod
-    def of(cls, row: Dependency) -> "Seen":
-        """Take down a row."""
-        is_due = bool(getattr(row, "is_due", False))
-        return cls(row.state, row.failures, row.trials, is_due, row.is_by_hand, row.replay_until is not None)
-
-
-CLOSED: Final = Seen(Circuit.CLOSED)
-
-
 class Circuits:
     """The circuits of what some handlers depend on. `look` and `allowance` are for one thread, the rest for any.
 
@@ -72,6 +52,7 @@ class Circuits:
     def __init__(self, handlers: Collection[Handler], *, inline: bool = False) -> None:
         self._names = sorted({handler.depends_on for handler in handlers if handler.depends_on})
         self._inline = inline
+        # Other threads write to it: so whoever goes through it goes through a copy.
         self._seen: dict[str, Seen] = {}
         self._asked: dict[str, Asked] = {}
         self._hanging: dict[str, Asked] = {}
@@ -82,7 +63,7 @@ class Circuits:
         if self._names and (self._inline or time.monotonic() - self._looked >= LOOK_EVERY):
             self._looked = time.monotonic()
             self._seen = {row.name: Seen.of(row) for row in Dependency.objects.seen_by(self._names)}
-            for name, seen in self._seen.items():
+            for name, seen in list(self._seen.items()):
                 if seen.state == Circuit.OPEN and seen.is_due and not seen.is_by_hand:
                     self._ask(probes.of(name))
         self._hear()
@@ -98,12 +79,12 @@ class Circuits:
     @property
     def to_replay(self) -> list[str]:
         """The dependencies that are up, and whose dead letters are to be replayed."""
-        return [name for name, seen in self._seen.items() if seen.to_replay and seen.state == Circuit.CLOSED]
+        return [name for name, seen in list(self._seen.items()) if seen.to_replay and seen.state == Circuit.CLOSED]
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing is blocked."""
-        return all(seen.state == Circuit.CLOSED for seen in self._seen.values())
+        return all(seen.state == Circuit.CLOSED for seen in list(self._seen.values()))
 
     def allowance(self, handler: Handler) -> int:
         """Return how many messages the handler may be given now. One that it may try, it must be given."""

@@ -118,10 +118,9 @@ class DependencyManager(PrimaryManager["Dependency"]):
         """Have the letters that died of it until now replayed, in somebody's name."""
         return bool(self.filter(name=name).update(replay_by=replay_by[:255], replay_until=DatabaseNow()))
 
-    def end_replay(self, row: "Dependency") -> bool:
-        """Take note that all letters that were to be replayed are."""
-        asked = self.filter(name=row.name, replay_until=row.replay_until)
-        return bool(asked.update(replay_by="", replay_until=None))
+    def end_replay(self, name: str) -> bool:
+        """Take note that all letters that were to be replayed are; for whoever has locked the row."""
+        return bool(self.filter(name=name).update(replay_by="", replay_until=None))
 
     def _close(self, name: str, *sources: Circuit, replay_by: str = "") -> bool:
         with transaction.atomic(using=_database()):

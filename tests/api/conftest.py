@@ -75,6 +75,7 @@ def make_letter(db: None) -> MakeLetter:
             "traceback": "Traceback (most recent call last): …",
             "fingerprint": "f" * 32,
             "release": "1.0",
+            "dependency": "mail",
             "attempts": 1,
             "partition": 3,
             "offset": 12,

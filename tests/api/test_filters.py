@@ -33,6 +33,7 @@ def found(client: APIClient, query: dict[str, object] | str, path: str = LETTERS
         ("key", "seven "),
         ("tag", "paid"),
         ("release", "2.0"),
+        ("dependency", "logistics"),
     ],
 )
 def test_a_filter_finds_those_and_no_others(root: APIClient, make_letter: MakeLetter, name: str, value: str) -> None:

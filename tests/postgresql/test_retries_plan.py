@@ -10,10 +10,10 @@ from django_dlq.models import DeadLetter
 FILL = """
     INSERT INTO django_dlq_deadletter (
         message_id, message_key, topic, tag, headers, broker, state, source, "group", handler, error_class,
-        error_message, traceback, fingerprint, release, holds_key, attempts, replays, next_attempt_at
+        error_message, traceback, fingerprint, release, holds_key, dependency, attempts, replays, next_attempt_at
     )
     SELECT n, n, 'orders', '', '[]', 'default', 'retrying', 'consumer',
-        CASE WHEN n > 20000 THEN 'shipping' ELSE 'group-' || mod(n, 50) END, '', '', '', '', '', '', false, 1, 0,
+        CASE WHEN n > 20000 THEN 'shipping' ELSE 'group-' || mod(n, 50) END, '', '', '', '', '', '', false, '', 1, 0,
         now() - (30000 - n) * interval '1 second'
     FROM generate_series(1, 20010) AS n
     """

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from django_dlq import deadletters, outbox, switches
+from django_dlq import composing, deadletters, outbox, switches
 from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 from django_dlq.message import Message
@@ -68,7 +68,7 @@ class Relays(RuleBasedStateMachine):
         self.clock.install(self.patches)
         # Always the same, and so are the lanes of messages without a key.
         numbers = itertools.count(1)
-        self.patches.setattr(outbox, "new_message_id", lambda: f"message-{next(numbers)}")
+        self.patches.setattr(composing, "new_message_id", lambda: f"message-{next(numbers)}")
         self.promises = Promises(self.clock)
         self.broker: Any = brokers["default"]
         self.broker.promises, self.broker.depth = self.promises, len(connection.savepoint_ids)
