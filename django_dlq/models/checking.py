@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models import BooleanField, F, Func, Value
 
 from django_dlq import signals
 from django_dlq.fingerprint import Failure
@@ -55,9 +55,8 @@ def lease_due(owner: str, names: Collection[str], *, most: int, lease: timedelta
     """
     rows = HalfMessage.objects.using(using)
     can_skip = connections[using].features.has_select_for_update_skip_locked
-    known = Q(checker__in=names) | ~Q(producer="")
     with transaction.atomic(using=using):
-        halves = list(rows.due().filter(known).select_for_update(skip_locked=can_skip)[:most])
+        halves = list(rows.due().filter(checker__in=names).select_for_update(skip_locked=can_skip)[:most])
         lost = [Asked(half=half, answer=Answer.LOST).line() for half in halves if half.owner]
         _among(rows, halves).update(owner=owner, epoch=F("epoch") + 1, next_check_at=in_future(lease))
         _add(lost, using)
