@@ -92,7 +92,7 @@ def compose(
     row = fresh(HalfMessage, message_columns(message, tracing.current_headers()))
     row.priority, row.delay, row.expires_in = message.priority, message.delay, message.expires_in
     row.checker, row.check_every, row.most_checks = checker, every, most
-    row.next_check_at = in_future(after)
+    row.next_check_at, row.check_after = in_future(after), after
     check_size(row)
     return row
 
@@ -106,8 +106,7 @@ def write(row: HalfMessage, *, using: str | None = None) -> None:
             "whatever happens, before the work begins that it tells of. With ATOMIC_REQUESTS, put "
             "@transaction.non_atomic_requests on the view."
         )
-    row.save(using=alias, force_insert=True)
-    row.forget_expressions()
+    row.insert(alias)
 
 
 def half(message_id: str, *, using: str | None = None) -> HalfMessage:

@@ -1,17 +1,36 @@
-"""Commit a half message with one statement, on PostgreSQL: the body does not travel a second time."""
+"""Prepare and commit a half message with one statement each, on PostgreSQL; the body travels once."""
 
+from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import connections
+from django.db import connections, models
 
 from django_dlq.conf import conf
+from django_dlq.models.fields import HeadersField
 from django_dlq.models.fresh import fresh
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.stored_message import StoredMessage
 
 if TYPE_CHECKING:
     from django_dlq.models.half_message import HalfMessage
+
+
+COMPUTED = frozenset({"prepared_at", "decided_at", "next_check_at"})
+
+
+def insert_at_once(half: "HalfMessage", check_after: timedelta, *, using: str) -> None:
+    """Insert a new half message, and set its id."""
+    fields = _fields(type(half))
+    values: list[Any] = [
+        field.value_to_string(half) if isinstance(field, HeadersField) else getattr(half, field.attname)
+        for field in fields
+    ]
+    values.append(check_after)
+    with connections[using].cursor() as cursor:
+        cursor.execute(_insert(type(half), using), values)
+        (half.pk,) = cursor.fetchone()
+    half._state.adding, half._state.db = False, using
 
 
 def can_commit_at_once(using: str) -> bool:
@@ -50,3 +69,19 @@ def _statement(table: str, using: str) -> str:
         SELECT {message}, %s, priority, STATEMENT_TIMESTAMP() + delay, STATEMENT_TIMESTAMP() + expires_in, ''
         FROM decided RETURNING id
         """  # noqa: S608
+
+
+@cache
+def _insert(model: "type[HalfMessage]", using: str) -> str:
+    quote, fields = connections[using].ops.quote_name, _fields(model)
+    columns = ", ".join(quote(field.attname) for field in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    return f"""
+        INSERT INTO {quote(model._meta.db_table)} ({columns}, next_check_at)
+        VALUES ({marks}, STATEMENT_TIMESTAMP() + %s) RETURNING id
+        """  # noqa: S608
+
+
+@cache
+def _fields(model: "type[HalfMessage]") -> "list[models.Field[Any, Any]]":
+    return [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in COMPUTED]

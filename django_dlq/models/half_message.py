@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Self
 
-from django.db import models, router, transaction
+from django.db import connections, models, router, transaction
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -15,7 +15,7 @@ from django_dlq.message import ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.fresh import fresh
-from django_dlq.models.half_commit import can_commit_at_once, commit_at_once
+from django_dlq.models.half_commit import can_commit_at_once, commit_at_once, insert_at_once
 from django_dlq.models.half_states import DECIDED, HALF_TRANSITIONS, DecidedBy, HalfState
 from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.outbox_message import OutboxMessage
@@ -93,6 +93,9 @@ class HalfMessage(StoredMessage):
     owner = models.CharField(_("asked by"), max_length=255, blank=True, default="", editable=False)
     epoch = models.BigIntegerField(_("epoch"), default=0, editable=False)
 
+    # Of a new one: how long nobody is asked.
+    check_after: timedelta | None = None
+
     objects = PrimaryManager.from_queryset(HalfMessageQuerySet)()
 
     class Meta:
@@ -122,6 +125,14 @@ class HalfMessage(StoredMessage):
     def checks_left(self) -> int:
         """How often a checker will still be asked before a person must decide."""
         return max(0, self.most_checks - self.checks)
+
+    def insert(self, using: str) -> None:
+        """Write a new one; what the database's clock computes is read on access."""
+        if self.check_after is not None and connections[using].vendor == "postgresql":
+            insert_at_once(self, self.check_after, using=using)
+        else:
+            self.save(using=using, force_insert=True)
+        self.forget_expressions()
 
     def commit(
         self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = ""
