@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 
 from django_dlq.brokers import brokers
@@ -13,6 +14,8 @@ from tests import scripted_broker
 from tests.scripted_broker import ScriptedBroker
 
 pytest_plugins = ["django_dlq.testing.pytest_plugin"]
+
+collect_ignore = ["test_checkback_threads.py"] if connection.vendor == "sqlite" else []
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """Half messages as tests need them."""
 
+from contextlib import closing
 from datetime import timedelta
 
 from django_dlq import outbox
+from django_dlq.checkback import CheckBack
 from django_dlq.checkers import checkers
 from django_dlq.models import DatabaseNow, HalfMessage
 from django_dlq.outbox import Verdict
@@ -40,3 +42,16 @@ def answering(*answers, name="charge", **options):
     checker = Answers(*(answers or (Verdict.UNKNOWN,)))
     outbox.checker(name, **options)(checker)
     return checker
+
+
+def check():
+    """Ask about everything that is due; return about how many."""
+    done = 0
+    with closing(CheckBack()) as machine:
+        while (made := machine.run_once()) or machine.is_busy:
+            done += made
+    return done
+
+
+def states():
+    return list(HalfMessage.objects.order_by("pk").values_list("state", flat=True))

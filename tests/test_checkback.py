@@ -3,7 +3,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import checkback, outbox, signals
@@ -19,22 +19,9 @@ from django_dlq.models import (
     database_now,
 )
 from django_dlq.outbox import Verdict
-from tests.half_messages import answering, due, make_due
+from tests.half_messages import answering, check, due, make_due, states
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_checkers")]
-
-
-def check():
-    """Ask about everything that is due; return about how many."""
-    done = 0
-    with closing(CheckBack()) as machine:
-        while (made := machine.run_once()) or machine.is_busy:
-            done += made
-    return done
-
-
-def states():
-    return list(HalfMessage.objects.order_by("pk").values_list("state", flat=True))
 
 
 def answers():
@@ -366,85 +353,3 @@ def test_a_checker_that_hangs_counts_and_ends_the_process(monkeypatch):
     line = HalfMessageCheck.objects.get()
     assert (line.answer, line.error_class) == (Answer.UNKNOWN, "django_dlq.exceptions.TimeLimitExceeded")
     assert HalfMessage.objects.get().checks == 1
-
-
-@pytest.mark.django_db(transaction=True)
-class TestThreads:
-    @pytest.fixture(autouse=True)
-    def not_on_sqlite(self):
-        if connection.vendor == "sqlite":
-            pytest.skip("one thread on SQLite")
-
-    def test_several_checkers_run_at_once(self, settings):
-        settings.DLQ_CHECKBACK_THREADS = 4
-        all_here = threading.Barrier(4, timeout=10)
-
-        def together(message):
-            all_here.wait()
-            return Verdict.COMMIT
-
-        outbox.checker("charge")(together)
-        due(4)
-
-        assert check() == 4
-        assert states() == ["committed"] * 4
-
-    def test_a_slow_checker_does_not_hold_up_the_others(self, settings):
-        settings.DLQ_CHECKBACK_THREADS = 2
-        go_on = threading.Event()
-
-        def slow(message):
-            assert go_on.wait(10)
-            return Verdict.ROLLBACK
-
-        outbox.checker("slow")(slow)
-        answering(Verdict.COMMIT)
-        due(checker="slow")
-        due(20)
-        with closing(CheckBack()) as machine:
-            while states().count("committed") < 20:
-                machine.run_once()
-            assert states()[0] == "prepared"
-            go_on.set()
-        assert states()[0] == "rolled_back"
-
-    def test_one_that_is_being_decided_is_not_asked_about(self):
-        checker = answering(Verdict.ROLLBACK)
-        (half,) = due()
-        asked = []
-
-        with transaction.atomic():
-            half.commit()
-            thread = threading.Thread(target=lambda: (asked.append(check()), connection.close()))
-            thread.start()
-            thread.join(10)
-
-        assert asked == [0]
-        assert checker.asked == []
-        assert states() == ["committed"]
-
-    def test_an_answer_waits_for_who_has_locked_the_row_and_is_not_lost(self):
-        answering(Verdict.COMMIT)
-        due()
-        with closing(CheckBack()) as machine:
-            machine._take()
-            machine._start()
-            machine._collect(10)
-            locked, go_on = threading.Event(), threading.Event()
-
-            def lock():
-                with transaction.atomic():
-                    HalfMessage.objects.select_for_update().get()
-                    locked.set()
-                    assert go_on.wait(10)
-                connection.close()
-
-            thread = threading.Thread(target=lock)
-            thread.start()
-            assert locked.wait(10)
-            assert machine._write_down() == 0
-            assert machine.is_busy
-            go_on.set()
-            thread.join(10)
-            assert machine._write_down() == 1
-        assert states() == ["committed"]

@@ -7,7 +7,6 @@ TEXTS = ["a", "", " a ", '"', "\\", '\\"', "'", "{", "}", ",", "NULL", "null", "
 
 
 @pytest.mark.django_db
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="other databases have no arrays")
 @pytest.mark.parametrize("texts", [TEXTS, *([text] for text in TEXTS), []])
 def test_postgresql_reads_the_texts_that_were_written(texts: list[str]) -> None:
     with connection.cursor() as cursor:
