@@ -32,6 +32,21 @@ DEFAULTS = {
     "DLQ_LOCK_KEYS": False,
     "DLQ_RELAY_NOTIFY": False,
     "DLQ_CONSUMER_GRACE": timedelta(seconds=30),
+    "DLQ_STORM_IN_ROW": 50,
+    "DLQ_STORM_SHARE": 0.5,
+    "DLQ_STORM_WINDOW": 200,
+    "DLQ_PROBE_INTERVAL": timedelta(seconds=2),
+    "DLQ_REPLAY_AFTER_OUTAGE": False,
+    "DLQ_DECIDED_RETENTION": timedelta(days=7),
+    "DLQ_CHECKBACK_AFTER": timedelta(seconds=6),
+    "DLQ_CHECKBACK_EVERY": timedelta(seconds=30),
+    "DLQ_CHECKBACK_MOST": 15,
+    "DLQ_CHECKBACK_TIMEOUT": timedelta(seconds=10),
+    "DLQ_CHECKBACK_THREADS": 8,
+    "DLQ_CHECKBACK_HOSTS": (),
+    "DLQ_CHECKBACK_ALLOW_HTTP": False,
+    "DLQ_CHECKBACK_ALLOW_PRIVATE": False,
+    "DLQ_CHECKBACK_HTTP_TIMEOUT": timedelta(seconds=5),
 }
 
 
