@@ -22,9 +22,9 @@ def test_a_backlog_is_drained_and_the_memory_of_the_consumer_stays_what_it_was_a
     feed = Feed(stage, failures=0, repeats=0)
     feed.send(MESSAGES)
     consumer = stage.manage("dlq_consume")
-    stage.until(lambda: stage.boxes() >= MESSAGES / 4, seconds=60)
+    stage.until(lambda: stage.boxes() >= MESSAGES / 4, seconds=120)
     after_a_quarter = memory(consumer.process.pid)
-    stage.until(lambda: stage.boxes() >= MESSAGES, seconds=60)
+    stage.until(lambda: stage.boxes() >= MESSAGES, seconds=120)
 
     # What is left of the backlog would be 45,000 messages of half a kilobyte and more.
     assert memory(consumer.process.pid) - after_a_quarter < 15 * MEGABYTE

@@ -30,7 +30,7 @@ def test_of_three_consumers_one_is_killed_every_two_seconds_for_a_minute_and_eac
     consumers = [nursery.bear() for _ in range(3)]
     with stage.running("dlq_retry"):
         killed_in_turn(nursery, consumers, times=30, meanwhile=lambda: feed.send(667))
-        stage.until(stage.is_consumed, seconds=90)
+        stage.until(stage.is_consumed, seconds=120)
         stage.until(lambda: not DeadLetter.objects.open().exists())
     assert len(feed.orders) > 20_000
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
@@ -46,7 +46,7 @@ def test_each_key_keeps_its_order_with_eight_threads_in_consumers_that_are_kille
     feed, nursery = Feed(stage, keys=20, failures=0), stage.nursery("dlq_consume")
     consumers = [nursery.bear() for _ in range(2)]
     killed_in_turn(nursery, consumers, times=8, meanwhile=lambda: feed.send(500))
-    stage.until(stage.is_consumed, seconds=60)
+    stage.until(stage.is_consumed, seconds=120)
     assert not DeadLetter.objects.exists()
     assert by_key(Box.objects.order_by("id").values_list("order", flat=True)) == by_key(feed.orders)
 

@@ -36,7 +36,7 @@ def test_twenty_seconds_without_a_database_cost_only_time(
             assert stage.members() == 1
             assert not stage.is_consumed()
             server.start()
-            stage.until(stage.is_consumed, seconds=60)
+            stage.until(stage.is_consumed, seconds=120)
         assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
         assert InboxMessage.objects.count() == len(feed.orders)
         assert not DeadLetter.objects.exists()

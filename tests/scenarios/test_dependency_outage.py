@@ -38,7 +38,7 @@ def test_an_outage_under_a_backlog_costs_a_few_retries_and_ends_within_five_seco
         recovered = time.monotonic()
         assert wait_for(lambda: stage.boxes() > before + 100, seconds=30)
         assert time.monotonic() - recovered < 5
-        stage.until(stage.is_consumed, seconds=60)
+        stage.until(stage.is_consumed, seconds=120)
         stage.until(lambda: not DeadLetter.objects.open().exists())
     assert sorted(Box.objects.values_list("order", flat=True)) == sorted(feed.orders)
     # Nobody paid more than the one attempt that he made before the circuit opened.

@@ -32,16 +32,16 @@ def test_each_key_keeps_its_order_through_failures_retries_and_kills_and_waits_f
 
     feed.put("held:0", REJECTED)
     killed_in_turn(nursery, consumers, times=4, meanwhile=send)
-    stage.until(stage.is_consumed, seconds=90)
+    stage.until(stage.is_consumed, seconds=120)
     # All but the key that waits for a person.
-    stage.until(lambda: not DeadLetter.objects.open().exclude(key="held").exists(), seconds=90)
+    stage.until(lambda: not DeadLetter.objects.open().exclude(key="held").exists(), seconds=120)
     assert by_key(Box.objects.order_by("id").values_list("order", flat=True)) == by_key(feed.orders)
     assert len(Counter(DeadLetter.objects.filter(events__kind="parked").values_list("key", flat=True))) > 10
 
     head = DeadLetter.objects.get(state=State.DEAD)
     assert (head.message_key, count_parked(head)) == ("held:0", 4)
     deadletters.discard(head, actor="ada", reason="decided")
-    stage.until(lambda: not DeadLetter.objects.open().exists(), seconds=90)
+    stage.until(lambda: not DeadLetter.objects.open().exists(), seconds=120)
     orders = Box.objects.filter(order__startswith="held").order_by("id").values_list("order", flat=True)
     assert list(orders) == [f"held:{number}" for number in range(1, 5)]
     assert not WaitingKey.objects.exists()

@@ -44,6 +44,6 @@ def test_a_bad_release_fails_a_hundred_messages_of_two_thousand_and_the_next_one
         actor.stop()
     assert not DeadLetter.objects.filter(attempts__gt=1).exists()  # their retries wait too
     with stage.running("dlq_consume"):  # of another release, which is none
-        stage.until(lambda: stage.is_consumed() and not DeadLetter.objects.open().exists(), seconds=60)
+        stage.until(lambda: stage.is_consumed() and not DeadLetter.objects.open().exists(), seconds=120)
     assert DeadLetter.objects.count() == failed
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
