@@ -15,7 +15,7 @@ from tests.scenarios.load import by_key
 from tests.scenarios.stage import Nursery
 from tests.shop.models import Box
 
-pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True), pytest.mark.timeout(480)]
 
 PACE = 2.0
 """Seconds from one death to the next."""
@@ -30,7 +30,7 @@ def test_of_three_consumers_one_is_killed_every_two_seconds_for_a_minute_and_eac
     consumers = [nursery.bear() for _ in range(3)]
     with stage.running("dlq_retry"):
         killed_in_turn(nursery, consumers, times=30, meanwhile=lambda: feed.send(667))
-        stage.until(stage.is_consumed, seconds=120)
+        stage.until(stage.is_consumed, seconds=240)
         stage.until(lambda: not DeadLetter.objects.open().exists())
     assert len(feed.orders) > 20_000
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)

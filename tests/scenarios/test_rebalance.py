@@ -31,7 +31,7 @@ def test_a_handler_longer_than_max_poll_interval_keeps_its_place_and_a_rebalance
         for order in orders:
             stage.publish(order, key=order)
         # The second has its share, and packs it, while the first is still at its long one.
-        stage.until(lambda: stage.boxes() > 0, seconds=MAX_POLL)
+        stage.until(lambda: stage.boxes() > 0)
         stage.until(lambda: time.monotonic() > began + MAX_POLL + 2)
         Order.objects.create(number=GO)
         stage.until(lambda: stage.is_consumed() and stage.outbox_is_empty())
