@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection
 
 from django_dlq import consumer, deadletters, inbox
 from django_dlq.exceptions import DeskError
@@ -18,6 +19,17 @@ from tests.threads import in_thread
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEYS, MESSAGES = 4, 12
+
+
+def deliver(group, message):
+    """Settle a message, again and again like a consumer: MariaDB ends one of two transactions that wait in a circle."""
+    while True:
+        try:
+            consumer.settle(group, message)
+        except OperationalError:
+            assert connection.vendor == "mysql"
+        else:
+            return
 
 
 def test_whatever_happens_at_once_each_key_is_handled_in_order_and_nothing_stays_parked(registry, group):
@@ -43,9 +55,9 @@ def test_whatever_happens_at_once_each_key_is_handled_in_order_and_nothing_stays
     def feed():
         for number in numbers:
             key = b"%d" % (number % KEYS)
-            consumer.settle(group, record(number, key))
+            deliver(group, record(number, key))
             if chance.random() < 0.2:  # delivered twice
-                consumer.settle(group, record(number, key))
+                deliver(group, record(number, key))
         fed.set()
 
     def retry():
@@ -69,12 +81,14 @@ def test_whatever_happens_at_once_each_key_is_handled_in_order_and_nothing_stays
 
     joins = [in_thread(work) for work in (feed, retry, retry, decide)]
     until = time.monotonic() + SECONDS
-    while not (fed.is_set() and not DeadLetter.objects.open().exists()):
-        assert time.monotonic() < until, list(DeadLetter.objects.open().values_list("message_key", "state"))
-        time.sleep(0.02)
-    over.set()
-    for join in joins:
-        join()
+    try:
+        while not (fed.is_set() and not DeadLetter.objects.open().exists()):
+            assert time.monotonic() < until, list(DeadLetter.objects.open().values_list("message_key", "state"))
+            time.sleep(0.02)
+    finally:
+        over.set()
+        for join in joins:
+            join()
 
     handled = list(map(int, Box.objects.order_by("pk").values_list("order", flat=True)))
     discarded = DeadLetter.objects.filter(state=State.DISCARDED).values_list("message_key", flat=True)
