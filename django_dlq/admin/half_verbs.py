@@ -1,20 +1,15 @@
 """What a person may do about half messages: the words, the permissions, and doing it to many."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq import decisions
-from django_dlq.admin.verbs import Outcome
-from django_dlq.exceptions import DeskError, HalfMessageError
+from django_dlq.admin.verbs import Outcome, each_alone
 from django_dlq.models import HALF_TRANSITIONS, HalfMessage, HalfState
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,22 +81,9 @@ HALF_VERBS: Final = {verb.name: verb for verb in (COMMIT, ROLLBACK, ASK_AGAIN)}
 
 
 def carry_out(verb: HalfVerb, ids: Sequence[int], *, user: Any, reason: str) -> Outcome:
-    """Do one verb to these half messages, one after another, each in its own transaction.
+    """Do one verb to these half messages; see each_alone."""
 
-    One whose state has changed since somebody looked is skipped. If the database fails, the rest is not tried.
-    """
-    outcome = Outcome()
-    for place, pk in enumerate(ids):
-        try:
-            verb.act(HalfMessage.objects.get(pk=pk), actor=user, reason=reason)
-        except HalfMessage.DoesNotExist:
-            outcome.skipped.append(_("half message %(id)s is gone") % {"id": pk})
-        except (DeskError, HalfMessageError) as error:
-            outcome.skipped.append(str(error))
-        except DatabaseError:
-            logger.exception("%s of half message %s failed", verb.name, pk)
-            outcome.not_tried = len(ids) - place
-            break
-        else:
-            outcome.done += 1
-    return outcome
+    def act(pk: int) -> None:
+        verb.act(HalfMessage.objects.get(pk=pk), actor=user, reason=reason)
+
+    return each_alone(act, ids, verb=verb.name, kind=HalfMessage._meta.verbose_name)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq import deadletters
-from django_dlq.exceptions import DeskError
+from django_dlq.exceptions import DeskError, HalfMessageError
 from django_dlq.models import TRANSITIONS, DeadLetter, State
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ ACTS: Final[dict[str, Callable[..., object]]] = {
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the letters of one act. What is not counted as done was not done."""
+    """What became of the rows of one act. What is not counted as done was not done."""
 
     done: int = 0
     skipped: list[str] = field(default_factory=list)
@@ -117,22 +118,29 @@ class Outcome:
 
 
 def carry_out(verb: Verb, ids: Sequence[int], *, user: Any, reason: str) -> Outcome:
-    """Do one verb to these letters, one after another, each in its own transaction.
+    """Do one verb to these letters; see each_alone."""
 
-    A letter whose state has changed since somebody looked is skipped. If the database fails, the rest is not tried.
+    def act(pk: int) -> None:
+        ACTS[verb.name](DeadLetter.objects.get(pk=pk), actor=user, reason=reason)
+
+    return each_alone(act, ids, verb=verb.name, kind=DeadLetter._meta.verbose_name)
+
+
+def each_alone(act: Callable[[int], object], ids: Sequence[int], *, verb: str, kind: Any) -> Outcome:
+    """Do something to rows of one kind, one after another, each in its own transaction.
+
+    A row whose state has changed since somebody looked is skipped. If the database fails, the rest is not tried.
     """
     outcome = Outcome()
-    letters = DeadLetter.objects.all()
     for place, pk in enumerate(ids):
         try:
-            letter = letters.get(pk=pk)
-            ACTS[verb.name](letter, actor=user, reason=reason)
-        except DeadLetter.DoesNotExist:
-            outcome.skipped.append(_("dead letter %(id)s is gone") % {"id": pk})
-        except DeskError as error:
+            act(pk)
+        except ObjectDoesNotExist:
+            outcome.skipped.append(_("%(kind)s %(id)s is gone") % {"kind": kind, "id": pk})
+        except (DeskError, HalfMessageError) as error:
             outcome.skipped.append(str(error))
         except DatabaseError:
-            logger.exception("%s of dead letter %s failed", verb.name, pk)
+            logger.exception("%s of %s %s failed", verb, kind, pk)
             outcome.not_tried = len(ids) - place
             break
         else:
