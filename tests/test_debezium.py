@@ -135,7 +135,7 @@ def test_no_two_brokers_share_a_slot_though_their_names_are_written_alike(one, o
 
 
 def test_brokers_that_share_a_slot_all_the_same_are_told_together(settings):
-    settings.DLQ_BROKERS = {"default": {}, **dict.fromkeys(SHARING, {})}
+    settings.DLQ_BROKERS = {"default": {}, **dict.fromkeys(SHARING)}
 
     assert debezium.brokers_by_slot("shop") == {
         "dlq_shop": ["default"],

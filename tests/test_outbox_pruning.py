@@ -105,7 +105,7 @@ def test_what_one_connector_has_sent_says_nothing_about_another_broker_of_a_like
 
 
 def test_nothing_of_brokers_that_share_a_slot_goes(slots, settings, monkeypatch):
-    settings.DLQ_BROKERS = dict.fromkeys(SHARING, {})
+    settings.DLQ_BROKERS = dict.fromkeys(SHARING)
     shop = SimpleNamespace(settings_dict={"NAME": "shop"})
     monkeypatch.setattr(outbox_pruning, "connections", {"default": shop})
     slots[slot_name("shop", SHARING[0])] = 0
