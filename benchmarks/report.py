@@ -50,7 +50,7 @@ def tables(result: Saved) -> str:
 
 def summary(parts: Iterable[str], results: Saved) -> list[str]:
     """Return one line for each part, the figures that people ask for first."""
-    lines = {"publish": _publish, "half": _half, "relay": _relay, "consumer": _consumer}
+    lines = {"publish": _publish, "half": _half, "metrics": _metrics, "relay": _relay, "consumer": _consumer}
     # The relay's is the last, for it is the one that is looked for.
     return [line for part in sorted(parts, key="relay".__eq__) for line in lines[part](results)]
 
@@ -70,6 +70,12 @@ def _half(results: Saved) -> list[str]:
         return []
     pair, commits, _ = results["half"]["figures"]
     return [f"half messages: {pair['ratio']:.2f} x publish, {median(commits['ours']):,.0f} checks/s"]
+
+
+def _metrics(results: Saved) -> list[str]:
+    if "metrics" not in results:
+        return []
+    return [f"metrics: a snapshot in {median(results['metrics']['figures'][0]['ours']):,.0f} ms"]
 
 
 def _consumer(results: Saved) -> list[str]:

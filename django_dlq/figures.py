@@ -27,12 +27,22 @@ class Outbox(Share):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What went out in the last minute, as the history has it. Lag: from `publish` to the broker's confirmation."""
+class Pace:
+    """How fast messages went out, of all or of one topic or lane. Lag: from `publish` to the broker's confirmation."""
 
-    rate: float
-    lag_seconds: float
-    longest_lag_seconds: float
+    rate: float = 0.0
+    lag_seconds: float = 0.0
+    longest_lag_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Pace):
+    """What went out in the last `seconds`, as the history has it. Where it is not exact, it is an estimate."""
+
+    seconds: int
+    exact: bool
+    topics: Mapping[str, Pace]
+    lanes: Mapping[int, Pace]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ table, however long the backlog is.
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Avg, Count, F, Max, Min, Q
+from django.db.models import Count, Min
 
 from django_dlq.checkers import checkers
 from django_dlq.conf import conf
@@ -19,6 +19,7 @@ from django_dlq.figures import (
     OpenCircuit,
     Outage,
     Outbox,
+    Pace,
     Paused,
     Published,
     Relays,
@@ -38,20 +39,14 @@ from django_dlq.models import (
     HalfState,
     OutboxMessage,
     Pause,
-    PublishedMessage,
     RelayLane,
     RelayProcess,
     State,
     StoppedGroup,
     database_now,
-    in_future,
 )
 from django_dlq.models.backlog import Backlog, Pile, Place, backlog
-
-LATELY: Final = timedelta(minutes=1)
-
-MOST_PUBLISHED: Final = 10_000
-"""Rows of the history, the newest ones, that tell how fast it grows."""
+from django_dlq.models.outflow import Course, Flow, Outflow, outflow
 
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
@@ -96,22 +91,17 @@ def outbox() -> Outbox:
 
 
 def published() -> Published:
-    """Tell how fast messages go out and how long they took, from the newest rows of the history."""
-    rows = PublishedMessage.objects.order_by("-pk")[:MOST_PUBLISHED]
-    lag, lately = F("published_at") - F("created_at"), Q(published_at__gt=in_future(-LATELY))
-    found = rows.aggregate(
-        count=Count("pk", filter=lately),
-        first=Min("published_at", filter=lately),
-        lag=Avg(lag, filter=lately),
-        longest=Max(lag, filter=lately),
-    )
-    seconds = LATELY.total_seconds()
-    if found["count"] == MOST_PUBLISHED:
-        seconds = max(0.001, _age(found["first"], _now()))
+    """Tell how fast messages go out and how long they took, by topic and lane, from what the history got lately."""
+    sent = outflow()
+    total = _paces(sent, lambda _: "total").get("total", Pace())
     return Published(
-        rate=found["count"] / seconds,
-        lag_seconds=found["lag"].total_seconds() if found["count"] else 0.0,
-        longest_lag_seconds=found["longest"].total_seconds() if found["count"] else 0.0,
+        rate=total.rate,
+        lag_seconds=total.lag_seconds,
+        longest_lag_seconds=total.longest_lag_seconds,
+        seconds=sent.seconds,
+        exact=sent.is_exact,
+        topics=_paces(sent, lambda course: course.topic),
+        lanes=_paces(sent, lambda course: course.lane),
     )
 
 
@@ -245,6 +235,21 @@ def _shares(waiting: Backlog, part: Callable[[Place], Any], now: datetime) -> di
     return {
         name: Share(due=round(due.count), delayed=round(delayed.count), oldest_due_seconds=_age(due.since, now))
         for name, (due, delayed) in sorted(sums.items())
+    }
+
+
+def _paces(sent: Outflow, part: Callable[[Course], Any]) -> dict[Any, Pace]:
+    """Sum the flows up by a part of their course."""
+    sums: dict[Any, Flow] = {}
+    for course, flow in sent.flows.items():
+        sums[part(course)] = sums.get(part(course), Flow()) + flow
+    return {
+        name: Pace(
+            rate=flow.count / sent.seconds,
+            lag_seconds=flow.lag_sum / flow.count,
+            longest_lag_seconds=flow.longest_lag,
+        )
+        for name, flow in sorted(sums.items())
     }
 
 

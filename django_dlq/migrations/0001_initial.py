@@ -439,6 +439,7 @@ class Migration(migrations.Migration):
                 ("body", models.BinaryField(null=True, verbose_name="body")),
                 ("broker", models.CharField(default="default", max_length=100, verbose_name="broker")),
                 ("outbox_id", models.BigIntegerField(primary_key=True, serialize=False, verbose_name="outbox id")),
+                ("lane", models.SmallIntegerField(db_default=0, verbose_name="lane")),
                 ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
                 ("letter_id", models.BigIntegerField(blank=True, null=True, verbose_name="dead letter")),
                 ("group", models.CharField(blank=True, default="", max_length=100, verbose_name="group")),
