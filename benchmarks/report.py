@@ -56,9 +56,9 @@ def summary(parts: Iterable[str], results: Saved) -> list[str]:
 
 
 def _publish(results: Saved) -> list[str]:
-    one, many = results.get("publish", {"figures": [None, None]})["figures"]
-    if one is None:
+    if "publish" not in results:
         return []
+    one, many = results["publish"]["figures"]
     return [
         f"publish: +{median(one['ours']):.2f} ms per publish, {median(many['ours']):.0f} ms per 1,000 "
         f"(by hand {median(one['other']):.2f} ms, {median(many['other']):.0f} ms)"

@@ -46,6 +46,19 @@ class Published(Pace):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    """What groups did with messages, by group and outcome: in the last `seconds`, and what is kept up to a bound.
+
+    `kept` has the outcomes other than `handled` only. Where `exact` is false, counting ended before all were counted.
+    """
+
+    seconds: int
+    groups: Mapping[str, Mapping[str, int]]
+    kept: Mapping[str, Mapping[str, int]]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelayState:
     """One relay that runs."""
 
@@ -150,6 +163,7 @@ class Snapshot:
     at: datetime
     outbox: Outbox
     published: Published
+    inbox: Inbox
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]

@@ -15,11 +15,11 @@ from django_dlq.checkers import checkers
 from django_dlq.conf import conf
 from django_dlq.figures import (
     HalfMessages,
+    Inbox,
     Letters,
     OpenCircuit,
     Outage,
     Outbox,
-    Pace,
     Paused,
     Published,
     Relays,
@@ -46,7 +46,8 @@ from django_dlq.models import (
     database_now,
 )
 from django_dlq.models.backlog import Backlog, Pile, Place, backlog
-from django_dlq.models.outflow import Course, Flow, Outflow, outflow
+from django_dlq.models.inflow import inflow
+from django_dlq.models.outflow import outflow
 
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
@@ -64,6 +65,7 @@ def snapshot() -> Snapshot:
         at=_now(),
         outbox=outbox(),
         published=published(),
+        inbox=inbox(),
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
@@ -92,17 +94,12 @@ def outbox() -> Outbox:
 
 def published() -> Published:
     """Tell how fast messages go out and how long they took, by topic and lane, from what the history got lately."""
-    sent = outflow()
-    total = _paces(sent, lambda _: "total").get("total", Pace())
-    return Published(
-        rate=total.rate,
-        lag_seconds=total.lag_seconds,
-        longest_lag_seconds=total.longest_lag_seconds,
-        seconds=sent.seconds,
-        exact=sent.is_exact,
-        topics=_paces(sent, lambda course: course.topic),
-        lanes=_paces(sent, lambda course: course.lane),
-    )
+    return outflow()
+
+
+def inbox() -> Inbox:
+    """Tell what groups did lately with the messages that came, and how many they passed over."""
+    return inflow()
 
 
 def relays() -> Relays:
@@ -235,21 +232,6 @@ def _shares(waiting: Backlog, part: Callable[[Place], Any], now: datetime) -> di
     return {
         name: Share(due=round(due.count), delayed=round(delayed.count), oldest_due_seconds=_age(due.since, now))
         for name, (due, delayed) in sorted(sums.items())
-    }
-
-
-def _paces(sent: Outflow, part: Callable[[Course], Any]) -> dict[Any, Pace]:
-    """Sum the flows up by a part of their course."""
-    sums: dict[Any, Flow] = {}
-    for course, flow in sent.flows.items():
-        sums[part(course)] = sums.get(part(course), Flow()) + flow
-    return {
-        name: Pace(
-            rate=flow.count / sent.seconds,
-            lag_seconds=flow.lag_sum / flow.count,
-            longest_lag_seconds=flow.longest_lag,
-        )
-        for name, flow in sorted(sums.items())
     }
 
 

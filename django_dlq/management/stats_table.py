@@ -18,6 +18,7 @@ def lines(told: Snapshot) -> Iterator[str]:
     """Return the lines."""
     yield from _outbox(told)
     yield from _published(told)
+    yield from _inbox(told)
     yield from _relays(told)
     yield from _in_the_way(told)
     counts = ", ".join(f"{count:,} {state}" for state, count in told.letters.states.items() if count)
@@ -56,8 +57,7 @@ def _shares(word: str, shares: Mapping[Any, Share]) -> Iterator[str]:
 
 def _published(told: Snapshot) -> Iterator[str]:
     published = told.published
-    lately = "minute" if published.seconds == 60 else f"{published.seconds} s"
-    rate = f"{'' if published.exact else 'about '}{published.rate:,.1f}/s in the last {lately}"
+    rate = f"{'' if published.exact else 'about '}{published.rate:,.1f}/s in the last {_window(published.seconds)}"
     yield _line("published", f"{rate}, {_lag(published)}")
     fastest = sorted(published.topics.items(), key=lambda item: (-item[1].rate, item[0]))
     yield from (f"  topic {topic}: {pace.rate:,.1f}/s, {_lag(pace)}" for topic, pace in fastest[:MOST_LINES])
@@ -67,6 +67,23 @@ def _published(told: Snapshot) -> Iterator[str]:
 
 def _lag(pace: Pace) -> str:
     return f"confirmed after {duration(pace.lag_seconds)} on average, {duration(pace.longest_lag_seconds)} at most"
+
+
+def _inbox(told: Snapshot) -> Iterator[str]:
+    inbox = told.inbox
+    for group in sorted({*inbox.groups, *inbox.kept}):
+        lately = f"{_counts(inbox.groups.get(group, {}))} in the last {_window(inbox.seconds)}"
+        odd = _counts(inbox.kept.get(group, {}))
+        kept = f"; the inbox has {odd}{'' if inbox.exact else ' (or more)'}" if group in inbox.kept else ""
+        yield _line("inbox", f"group {group}: {lately}{kept}")
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items() if count) or "nothing"
+
+
+def _window(seconds: int) -> str:
+    return "minute" if seconds == 60 else f"{seconds} s"
 
 
 def _relays(told: Snapshot) -> Iterator[str]:

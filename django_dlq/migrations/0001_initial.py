@@ -283,7 +283,14 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "inbox message",
                 "verbose_name_plural": "inbox messages",
-                "indexes": [models.Index(fields=["handled_at"], name="dlq_inbox_at")],
+                "indexes": [
+                    models.Index(fields=["handled_at"], name="dlq_inbox_at"),
+                    django_dlq.models.indexes.PartialIndex(
+                        fields=["outcome", "group"],
+                        name="dlq_inbox_odd",
+                        where=models.Q(("outcome", "handled"), _negated=True),
+                    ),
+                ],
                 "constraints": [models.UniqueConstraint(fields=("message_key", "group"), name="dlq_inbox_once")],
             },
         ),

@@ -4,22 +4,19 @@ The newest ids do not tell it. A message whose delay has ended, or whose topic w
 sent, and in a catch-up all of them have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from django.db import connections
 
+from django_dlq.figures import Pace, Published
 from django_dlq.models.clock import in_future
+from django_dlq.models.lately import WINDOWS, Rows, lately
 from django_dlq.models.published_message import PublishedMessage
 from django_dlq.models.quick_read import BY_PAGES, quick_read
-
-WINDOWS: Final = (60, 10, 1)
-"""Seconds, the last of which are looked at: of a fast history less. In the shortest, all that was sent is read."""
-
-MOST_SENT: Final = 20_000
-"""Messages of a window that are read; where there are more, the next shorter window is."""
 
 SAMPLED_PAGES: Final = 1_000
 """Pages that PostgreSQL draws by lot where no window can be read in time."""
@@ -58,16 +55,16 @@ class Flow:
         longest = max(self.longest_lag, other.longest_lag)
         return Flow(self.count + other.count, self.lag_sum + other.lag_sum, longest)
 
-
-class Outflow(NamedTuple):
-    """What went out in the last seconds. `is_exact`: whether it was counted, and not drawn by lot."""
-
-    seconds: int
-    is_exact: bool
-    flows: Mapping[Course, Flow]
+    def pace(self, seconds: int) -> Pace:
+        """Return how fast that was, if it took so long."""
+        lag = self.lag_sum / self.count if self.count else 0.0
+        return Pace(rate=self.count / seconds, lag_seconds=lag, longest_lag_seconds=self.longest_lag)
 
 
-def outflow() -> Outflow:
+Flows = Mapping[Course, Flow]
+
+
+def outflow() -> Published:
     """Count what went out in the last minute, or of a fast history in the last seconds.
 
     On PostgreSQL some pages are drawn by lot if even that takes too long, as it does while nothing has summed up the
@@ -75,32 +72,45 @@ def outflow() -> Outflow:
     told then.
     """
     using = PublishedMessage.objects.db
-    for seconds in WINDOWS:
-        most = None if seconds == WINDOWS[-1] else MOST_SENT
-        flows = _counted(seconds, most, using)
-        if flows is not None and (most is None or sum(flow.count for flow in flows.values()) <= most):
-            return Outflow(seconds, is_exact=True, flows=flows)
+    if found := lately(partial(_counted, using)):
+        seconds, rows = found
+        return _published(_flows(rows), seconds, is_exact=True)
     sampled = _sampled(WINDOWS[0], using) if connections[using].vendor == "postgresql" else {}
-    return Outflow(WINDOWS[0], is_exact=False, flows=sampled)
+    return _published(sampled, WINDOWS[0], is_exact=False)
 
 
-def _counted(seconds: int, most: int | None, using: str) -> dict[Course, Flow] | None:
+def _published(flows: Flows, seconds: int, *, is_exact: bool) -> Published:
+    total = sum(flows.values(), Flow()).pace(seconds)
+    return Published(
+        rate=total.rate,
+        lag_seconds=total.lag_seconds,
+        longest_lag_seconds=total.longest_lag_seconds,
+        seconds=seconds,
+        exact=is_exact,
+        topics=_paces(flows, seconds, lambda course: course.topic),
+        lanes=_paces(flows, seconds, lambda course: course.lane),
+    )
+
+
+def _paces(flows: Flows, seconds: int, part: Callable[[Course], Any]) -> dict[Any, Pace]:
+    """Sum the flows up by a part of their course."""
+    sums: dict[Any, Flow] = {}
+    for course, flow in flows.items():
+        sums[part(course)] = sums.get(part(course), Flow()) + flow
+    return {name: flow.pace(seconds) for name, flow in sorted(sums.items())}
+
+
+def _counted(using: str, seconds: int, most: int | None) -> Rows | None:
     """Read what went out in the last seconds along the index of moments; return None if it takes too long."""
-    lately = PublishedMessage.objects.filter(published_at__gt=in_future(-timedelta(seconds=seconds)))
-    rows = lately.values("topic", "lane", "published_at", "created_at")
-    compiler = rows[: most and most + 1].query.get_compiler(using)
+    sent = PublishedMessage.objects.filter(published_at__gt=in_future(-timedelta(seconds=seconds)))
+    compiler = sent.values("topic", "lane", "published_at", "created_at")[:most].query.get_compiler(using)
     sql, parameters = compiler.as_sql()
     if connections[using].vendor == "mysql":
         table = compiler.quote_name_unless_alias(PublishedMessage._meta.db_table)
         sql = sql.replace(f"FROM {table}", f"FROM {table} FORCE INDEX (dlq_published_at)", 1)
     figures = FIGURES.format(lag=LAG[connections[using].vendor])
-    read = quick_read(
-        f"SELECT {figures} FROM ({sql}) sent GROUP BY topic, lane",  # noqa: S608
-        parameters,
-        using=using,
-        planning=BY_PAGES,
-    )
-    return None if read is None else _flows(read)
+    counted = f"SELECT {figures} FROM ({sql}) sent GROUP BY topic, lane"  # noqa: S608
+    return quick_read(counted, parameters, using=using, planning=BY_PAGES)
 
 
 def _sampled(seconds: int, using: str) -> dict[Course, Flow]:
@@ -118,7 +128,7 @@ def _sampled(seconds: int, using: str) -> dict[Course, Flow]:
         return _flows(cursor.fetchall(), times=1 / float(share))
 
 
-def _flows(read: list[tuple[Any, ...]], times: float = 1.0) -> dict[Course, Flow]:
+def _flows(read: Rows, times: float = 1.0) -> dict[Course, Flow]:
     return {
         Course(topic, lane): Flow(count * times, float(average) * count * times, float(longest))
         for topic, lane, count, average, longest in read

@@ -15,7 +15,17 @@ from django_dlq.checkers import Checkers
 from django_dlq.figures import Pace, Published
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
+from django_dlq.models import (
+    BrokerOutage,
+    HalfMessage,
+    InboxMessage,
+    OutboxMessage,
+    Pause,
+    RelayLane,
+    RelayProcess,
+    State,
+    in_future,
+)
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 from tests.stopped import stop
@@ -82,6 +92,20 @@ def test_what_went_out_is_told_by_topic_the_fastest_first(monkeypatch: pytest.Mo
     hurried = replace(sent, seconds=10, exact=False)
     monkeypatch.setattr(metrics, "published", lambda: hurried)
     assert "published  about 66.0/s in the last 10 s, confirmed" in stats()
+
+
+def test_a_group_that_has_done_something_has_a_line() -> None:
+    rows = [("1", "handled", 1), ("2", "skipped", 1), ("3", "skipped", 3600), ("4", "compensated", 3600)]
+    for key, outcome, ago in rows:
+        moment = in_future(-timedelta(seconds=ago))
+        InboxMessage.objects.create(group="shipping", message_key=key, outcome=outcome, handled_at=moment)
+    line = (
+        "inbox      group shipping: 1 handled, 1 skipped in the last minute; the inbox has 2 skipped, 1 compensated\n"
+    )
+
+    assert line in stats()
+    InboxMessage.objects.filter(message_key__in="12").delete()
+    assert "inbox      group shipping: nothing in the last minute; the inbox has 1 skipped, 1 compensated\n" in stats()
 
 
 def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> None:
