@@ -160,7 +160,7 @@ class Consumer:
             return 0
         at_once, most = self._at_once, self._at_once * self.threads
         if self._suspicion.is_careful:  # what is in hand when it dies, others will do one by one
-            at_once = most = max(MOST_WITH_CARE, self._running_at_once)
+            at_once = most = min(at_once, max(MOST_WITH_CARE, self._running_at_once))
         free = most - (len(self._hand) - self._held)
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
 

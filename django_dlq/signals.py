@@ -130,7 +130,7 @@ def _log_partitions_left(*, group: str, places: Any, **_: Any) -> None:
 @receiver(message_suspected)
 def _log_message_suspected(*, message: Any, handler: Any, deaths: int, **_: Any) -> None:
     logger.warning(
-        "message key %s of group %s was in hand when its process died, for %s times by now; %s is given it alone",
+        "deaths of processes with message key %s of group %s in hand: %s; %s is given it with nothing beside it",
         message.message_key, message.group, deaths, handler.name,
     )  # fmt: skip
 

@@ -12,7 +12,17 @@ from django_dlq import metrics
 from django_dlq.checkers import Checkers
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
+from django_dlq.models import (
+    BrokerOutage,
+    HalfMessage,
+    OutboxMessage,
+    Pause,
+    RelayLane,
+    RelayProcess,
+    State,
+    Suspect,
+    in_future,
+)
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 from tests.stopped import stop
@@ -159,3 +169,14 @@ def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
         assert ended.value.code == 1
         assert "group shipping takes nothing since " in out.getvalue()
         assert "broker default unreachable since " in out.getvalue()
+
+
+def test_messages_that_seem_to_kill_their_process_are_named() -> None:
+    row = {"group": "shipping", "topic": "orders", "partition": 0, "handler": "pack", "owner": "host:1"}
+    for number in (1, 2):
+        Suspect.objects.create(**row, offset=number, message_id=f"{number}", message_key=f"A-{number}", deaths=number)
+    told = stats()
+    assert "suspect    message key A-2 of group shipping, last tried " in told
+    assert "its process died up to 2 times with it in hand" in told
+    assert "A-1" not in told  # it was in hand with others at a death, or is just now
+    assert json.loads(stats("--json"))["suspects"][0]["deaths"] == 2

@@ -83,4 +83,4 @@ def test_healthy_consumers_may_be_killed_every_second_and_no_message_is_blamed(
     stage.until(stage.is_consumed)
     assert not DeadLetter.objects.exists()
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
-    assert "was in hand when its process died" in nursery.log.read_text()
+    assert "deaths of processes with message key" in nursery.log.read_text()
