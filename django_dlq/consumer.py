@@ -5,7 +5,7 @@ the two is committed may the message's offset pass, and only up to the first tha
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -25,7 +25,7 @@ from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.suspicion import Suspicion
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
-from django_dlq.message import Record
+from django_dlq.message import Place, Record
 from django_dlq.registry import handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
@@ -96,7 +96,7 @@ class Consumer:
             self._member = self._join()
         self._guard.look()
         if self._guard.is_stopped and not self._crew.is_busy:
-            self._revoke(self._member)
+            self._revoke(self._member.revoked())
             self._guard.wait(timeout)
             return 0
         settled = self._take(self._member, 0 if self._hand else timeout) if self._lacks_work() else 0
@@ -133,8 +133,8 @@ class Consumer:
     def _take(self, member: Membership, timeout: float) -> int:
         """Take some messages from the broker; return how many of them are for no handler here."""
         skipped = 0
-        records = member.poll(self._room(), timeout)
-        self._revoke(member)
+        records, revoked = member.poll(self._room(), timeout)
+        self._revoke(revoked)
         for record in records:
             delivery = delivery_of(record, self.group)
             self._hand.take(delivery)
@@ -175,7 +175,7 @@ class Consumer:
     def _work(self, member: Membership) -> int:
         started, settled = time.monotonic(), 0
         while (left := started + SECONDS_BETWEEN_COMMITS - time.monotonic()) > 0:
-            self._revoke(member)
+            self._revoke(member.revoked())
             self._suspicion.look()
             self._circuits.look()
             self._start_what_may()
@@ -221,13 +221,13 @@ class Consumer:
         return sum(map(_tell, returned.work))
 
     def _commit(self, member: Membership) -> None:
-        self._revoke(member)
+        self._revoke(member.revoked())
         if passed := self._hand.passed():
             member.commit(passed)
             self._hand.committed()
 
-    def _revoke(self, member: Membership) -> None:
-        if places := member.revoked():
+    def _revoke(self, places: Collection[Place]) -> None:
+        if places:
             self._hand.revoke(places)
             self._suspicion.revoke(places, self._hand.running)
 
