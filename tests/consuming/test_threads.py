@@ -123,7 +123,7 @@ def test_before_a_process_ends_without_a_handler_what_is_done_is_committed_and_t
         loop.stopped.set()
 
     monkeypatch.setattr(runner, "end_process", end_process)
-    broker.incoming += [record(0, b"a"), record(1, b"b")]
+    broker.incoming += [record(0, b"k"), record(1, b"k")]
     loop = Loop(member(handle, concurrency=concurrency), idle=0.001)
     stopping = in_thread(stop)
     loop.run()
