@@ -46,6 +46,11 @@ class Handler:
     messages_per_second: float | None = None
     ordered: bool = False
     depends_on: str = ""
+    # The dotted path of the callable, as dead letters name it; once, since each message asks for it several times.
+    name: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", dotted_path(self.function))  # the dataclass is frozen
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:
         """Call the function with the messages as a list, or with each of them.
@@ -66,11 +71,6 @@ class Handler:
             return
         for message in messages:
             cast("HandlerFunction", self.function)(message)
-
-    @property
-    def name(self) -> str:
-        """The dotted path of the callable, as dead letters name it."""
-        return dotted_path(self.function)
 
     def takes(self, topic: str, tag: str) -> bool:
         """Tell whether a message of this topic with this tag is for this handler."""
