@@ -25,7 +25,7 @@ from django_dlq.message import LANES
 from django_dlq.models import OutboxMessage, Pause
 from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
-from django_dlq.models.outgoing import broker_of, expiry_of, id_of
+from django_dlq.models.outgoing import broker_of, expiry_of, id_of, records
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.listener import Listener
@@ -212,7 +212,7 @@ class Relay:
             self._take_back(rows[1:])
             rows = rows[:1]
         try:
-            receipts = brokers[alias].send([row.record() for row in rows], self._deadline())
+            receipts = brokers[alias].send(records(rows), self._deadline())
         except (BrokerUnavailable, UnknownBroker) as error:
             self._circuits.failed(alias, error)
             self._take_back(rows)
