@@ -124,7 +124,7 @@ class Reading:
                 break
             kept.append(row)
         large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
-        bodies = {pk: bytes(body) for pk, body in large.values_list("pk", "body")}
+        bodies = {pk: None if body is None else bytes(body) for pk, body in large.values_list("pk", "body")}
         # One that is gone meanwhile has been sent, or deleted by a person.
         whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
                  if not row.is_partial or row.id in bodies]  # fmt: skip

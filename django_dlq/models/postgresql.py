@@ -59,7 +59,7 @@ def move(source: Model, target: Model, places: Sequence[Place], *, using: str, f
     """
     ids, partitions, offsets = zip(*sorted(places), strict=True) if places else ((), (), ())
     chosen, span = _choice(ids)
-    parameters = [_array(ids), *_held(fence), *span, _array(partitions), _array(offsets)]
+    parameters: list[str | int] = [_array(ids), *_held(fence), *span, _array(partitions), _array(offsets)]
     with connections[using].cursor() as cursor:
         cursor.execute(_move(source, target, using, chosen, fence is not None), parameters)
         return int(cursor.rowcount)
@@ -71,8 +71,9 @@ def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None 
     Return how many were deleted; a fence is what it is for `move`.
     """
     chosen, span = _choice(ids)
+    parameters: list[str | int] = [_array(sorted(ids)), *_held(fence), *span]
     with connections[using].cursor() as cursor:
-        cursor.execute(_delete(model, using, chosen, fence is not None), [_array(sorted(ids)), *_held(fence), *span])
+        cursor.execute(_delete(model, using, chosen, fence is not None), parameters)
         return int(cursor.rowcount)
 
 
