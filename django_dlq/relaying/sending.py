@@ -6,7 +6,7 @@ from django_dlq.brokers import UnknownBroker, brokers
 from django_dlq.brokers.base import Receipt, error_of, offset_of, partition_of
 from django_dlq.conf import conf
 from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
-from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of
+from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of, records
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.refusing import bury
@@ -50,7 +50,7 @@ class Sending:
             self._take_back(rows[1:])
             rows = rows[:1]
         try:
-            receipts = brokers[alias].send([row.record() for row in rows], self._deadline())
+            receipts = brokers[alias].send(records(rows), self._deadline())
         except (BrokerUnavailable, UnknownBroker) as error:
             self._circuits.failed(alias, error)
             self._take_back(rows)
