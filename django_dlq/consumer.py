@@ -126,8 +126,8 @@ class Consumer:
     def _take(self, member: Membership, timeout: float) -> int:
         """Take some messages from the broker; return how many of them are for no handler here."""
         skipped = 0
-        records = member.poll(self._room(), timeout)
-        self._hand.revoke(member.revoked())
+        records, revoked = member.poll(self._room(), timeout)
+        self._hand.revoke(revoked)
         for record in records:
             delivery = delivery_of(record, self.group)
             self._hand.take(delivery)

@@ -5,9 +5,10 @@ came this way is read as if the relay had sent it.
 """
 
 import base64
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from django_dlq import message as wire
@@ -28,6 +29,7 @@ PLACEMENT: Mapping[str, str] = {
 """The header that the router makes of a column. It makes one of every row, with an empty or no value too."""
 
 LONGEST_SLOT = 63
+DIGEST_LENGTH = 8
 
 
 def is_used() -> bool:
@@ -47,10 +49,24 @@ def expect_relay() -> None:
 def slot_name(database: str, broker: str) -> str:
     """Return the name of the replication slot through which a broker's messages leave, which is also its connector's.
 
-    Slots of all databases of a server share their names, so the database's is a part of it.
+    Slots of all databases of a server share their names, so the database's is a part of it. Only the broker `default`
+    of a database whose name PostgreSQL takes as it is needs no more: every other name ends with a digest, since `eu-1`
+    and `eu_1` are written alike, and `shop` with `eu` like `shop_eu`.
     """
-    parts = ["dlq", database] if broker == "default" else ["dlq", database, broker]
-    return re.sub(r"[^a-z0-9_]", "_", "_".join(parts).lower())[:LONGEST_SLOT]
+    plain = f"dlq_{database}"
+    if broker == "default" and re.fullmatch(r"[a-z0-9_]+", plain) and len(plain) <= LONGEST_SLOT:
+        return plain
+    told = plain if broker == "default" else f"{plain}_{broker}"
+    digest = "_" + hashlib.sha256(f"{database}\0{broker}".encode()).hexdigest()[:DIGEST_LENGTH]
+    return re.sub(r"[^a-z0-9_]", "_", told.lower())[: LONGEST_SLOT - len(digest)] + digest
+
+
+def brokers_by_slot(database: str) -> Mapping[str, Sequence[str]]:
+    """Return the brokers' aliases by the names of their slots; several share one only if their digests are equal."""
+    found: dict[str, list[str]] = {}
+    for broker in conf.DLQ_BROKERS:
+        found.setdefault(slot_name(database, broker), []).append(broker)
+    return found
 
 
 def as_relayed(record: Record) -> Record:

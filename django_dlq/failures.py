@@ -7,13 +7,13 @@ from dataclasses import replace
 from django.db import router, transaction
 
 from django_dlq import burial, signals, tracing
+from django_dlq.connections import lost_connection
 from django_dlq.exceptions import IllegalTransition
 from django_dlq.failure_rule import Compensate, Decision
 from django_dlq.fingerprint import Failure, class_path, one_line
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import DeadLetter, InboxMessage, Outcome, Source
 from django_dlq.registry import Handler, dotted_path
-from django_dlq.runner import lost_connection
 
 RETRIES = "retries"
 """Who acts, in a letter's timeline, where a retry does."""

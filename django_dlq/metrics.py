@@ -6,15 +6,16 @@ table, however long the backlog is.
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Avg, Count, F, Max, Min, Q
+from django.db.models import Count, Min
 
 from django_dlq.checkers import checkers
 from django_dlq.conf import conf
 from django_dlq.figures import (
     HalfMessages,
+    Inbox,
     Letters,
     OpenCircuit,
     Outage,
@@ -38,20 +39,15 @@ from django_dlq.models import (
     HalfState,
     OutboxMessage,
     Pause,
-    PublishedMessage,
     RelayLane,
     RelayProcess,
     State,
     StoppedGroup,
     database_now,
-    in_future,
 )
 from django_dlq.models.backlog import Backlog, Pile, Place, backlog
-
-LATELY: Final = timedelta(minutes=1)
-
-MOST_PUBLISHED: Final = 10_000
-"""Rows of the history, the newest ones, that tell how fast it grows."""
+from django_dlq.models.inflow import inflow
+from django_dlq.models.outflow import outflow
 
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
@@ -69,6 +65,7 @@ def snapshot() -> Snapshot:
         at=_now(),
         outbox=outbox(),
         published=published(),
+        inbox=inbox(),
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
@@ -96,23 +93,13 @@ def outbox() -> Outbox:
 
 
 def published() -> Published:
-    """Tell how fast messages go out and how long they took, from the newest rows of the history."""
-    rows = PublishedMessage.objects.order_by("-pk")[:MOST_PUBLISHED]
-    lag, lately = F("published_at") - F("created_at"), Q(published_at__gt=in_future(-LATELY))
-    found = rows.aggregate(
-        count=Count("pk", filter=lately),
-        first=Min("published_at", filter=lately),
-        lag=Avg(lag, filter=lately),
-        longest=Max(lag, filter=lately),
-    )
-    seconds = LATELY.total_seconds()
-    if found["count"] == MOST_PUBLISHED:
-        seconds = max(0.001, _age(found["first"], _now()))
-    return Published(
-        rate=found["count"] / seconds,
-        lag_seconds=found["lag"].total_seconds() if found["count"] else 0.0,
-        longest_lag_seconds=found["longest"].total_seconds() if found["count"] else 0.0,
-    )
+    """Tell how fast messages go out and how long they took, by topic and lane, from what the history got lately."""
+    return outflow()
+
+
+def inbox() -> Inbox:
+    """Tell what groups did lately with the messages that came, and how many they passed over."""
+    return inflow()
 
 
 def relays() -> Relays:

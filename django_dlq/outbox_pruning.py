@@ -27,11 +27,13 @@ def prune_outbox(limit: int) -> int:
 
 
 def followed_brokers(using: str) -> Mapping[str, int]:
-    """Return the brokers whose connectors have missed nothing, each with how far back lies what was sent."""
+    """Return the brokers whose connectors have missed nothing, each with how far back lies what was sent.
+
+    Brokers that share a slot's name have none: what one connector has sent says nothing about the other's messages.
+    """
     slots = slots_in_order(using)
-    database = connections[using].settings_dict["NAME"]
-    names = {broker: debezium.slot_name(database, broker) for broker in conf.DLQ_BROKERS}
-    return {broker: slots[name] for broker, name in names.items() if name in slots}
+    named = debezium.brokers_by_slot(connections[using].settings_dict["NAME"])
+    return {brokers[0]: slots[name] for name, brokers in named.items() if name in slots and len(brokers) == 1}
 
 
 def _prune(broker: str, was_sent: Q, *, limit: int) -> int:

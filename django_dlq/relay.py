@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,25 +17,21 @@ from typing import TYPE_CHECKING
 from django.db import connections
 
 from django_dlq import signals
-from django_dlq.brokers import UnknownBroker, brokers
-from django_dlq.brokers.base import error_of, offset_of, partition_of
 from django_dlq.conf import conf
-from django_dlq.exceptions import BrokerError, BrokerUnavailable, Expired, HeldBack, LeaseLost
+from django_dlq.exceptions import LeaseLost
 from django_dlq.message import LANES
 from django_dlq.models import OutboxMessage, Pause
 from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
-from django_dlq.models.outgoing import broker_of, expiry_of, id_of
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.listener import Listener
 from django_dlq.relaying.reader import Reader
-from django_dlq.relaying.refusing import bury
+from django_dlq.relaying.sending import Sending, timeout
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.stages import Beside, Inline, Stage
 
 if TYPE_CHECKING:
-    from django_dlq.brokers.base import Receipt
     from django_dlq.models.outgoing import Outgoing
 
 FIRST_BATCH, LEAST_BATCH = 500, 50
@@ -62,6 +58,14 @@ class Relay:
         self._share = Share(self.owner)
         self._completions = Completions(self._share, Beside("dlq-complete") if threads else Inline(), type(self))
         self._circuits = Circuits(self.owner)
+        self._sending = Sending(
+            self._share,
+            self._completions,
+            self._circuits,
+            settle=self._settle,
+            take_back=self._take_back,
+            look_around=self._look_around,
+        )
         self._reader = Reader()
         self._listener = Listener(connection.alias)
         self._scope = Scope()
@@ -124,11 +128,7 @@ class Relay:
         if self._reads_ahead and not self._circuits.open():
             self._read_ahead()
         began = time.monotonic()
-        done = self._bury_expired(rows)
-        live = [row for row in rows if not row.is_expired] if any(map(expiry_of, rows)) else rows
-        aliases = dict.fromkeys(map(broker_of, live))
-        for alias in aliases:
-            done += self._send(alias, live if len(aliases) == 1 else [row for row in live if row.broker == alias])
+        done = self._sending.send(rows)
         self._circuits.forgo()
         self._adapt(len(rows), time.monotonic() - began)
         self._settle()
@@ -138,7 +138,7 @@ class Relay:
 
     def _keep_share(self) -> bool:
         """Do what is due about the lanes; return whether there is any to work in."""
-        if not self._share.is_beat_due and self._share.lasts > _timeout():
+        if not self._share.is_beat_due and self._share.lasts > timeout():
             return bool(self._share.held)
         if lost := self._share.beat():
             self._start_over()
@@ -205,84 +205,9 @@ class Relay:
         elif seconds > SLOW:
             self._size = max(self._size // 2, LEAST_BATCH)
 
-    # Sending
-
-    def _send(self, alias: str, rows: Sequence["Outgoing"]) -> int:
-        if self._circuits.is_probe(alias):
-            self._take_back(rows[1:])
-            rows = rows[:1]
-        try:
-            receipts = brokers[alias].send([row.record() for row in rows], self._deadline())
-        except (BrokerUnavailable, UnknownBroker) as error:
-            self._circuits.failed(alias, error)
-            self._take_back(rows)
-            return 0
-        if not any(map(error_of, receipts)):
-            self._complete(rows, receipts)
-            self._circuits.succeeded(alias)
-            return len(rows)
-        confirmed = [(row, receipt) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is None]
-        if confirmed:
-            self._complete(*zip(*confirmed, strict=True))
-        failed = [
-            (row, receipt.error) for row, receipt in zip(rows, receipts, strict=True) if receipt.error is not None
-        ]
-        return len(confirmed) + self._fail(alias, failed)
-
-    def _deadline(self) -> float:
-        """Return the seconds that a send may take: it ends before anybody else can take over."""
-        if self._share.lasts < _timeout():  # what came before may have used up much of it
-            self._share.doubt()
-            if self._share.beat() or self._share.lasts <= 0:
-                raise LeaseLost("lanes have passed to another relay")
-        return min(_timeout(), self._share.lasts)
-
-    def _fail(self, alias: str, failed: Sequence[tuple["Outgoing", BrokerError]]) -> int:
-        """Deal with what was not confirmed; return how much of it left the outbox."""
-        buried = 0
-        left = [row for row, error in failed if isinstance(error, (BrokerUnavailable, HeldBack))]
-        outages = [error for _, error in failed if isinstance(error, BrokerUnavailable)]
-        for row, error in failed:
-            if not isinstance(error, (BrokerUnavailable, HeldBack)):
-                buried += self._bury(row, error)
-        if outages:
-            self._circuits.failed(alias, outages[0])
-        else:
-            self._circuits.succeeded(alias)
-        if left:
-            self._take_back(left)
-        return buried
-
-    def _bury_expired(self, rows: Sequence["Outgoing"]) -> int:
-        buried = 0
-        for row in rows:
-            if row.is_expired:
-                error = f"expired: it was to be sent before {row.expires_at:%Y-%m-%d %H:%M:%S} UTC, and was not"
-                buried += self._bury(row, Expired(error))
-        return buried
-
-    def _bury(self, outgoing: "Outgoing", error: Exception) -> int:
-        letter = bury(outgoing, error, self._share.fence([outgoing.lane]))
-        if letter is None:  # somebody has deleted it
-            return 0
-        self._completions.left.append(outgoing.pk)
-        if letter.holds_key:
-            self._take_back([])
-            self._look_around()
-        return 1
-
     # Completing
-
-    def _complete(self, rows: Sequence["Outgoing"], receipts: Sequence["Receipt"]) -> None:
-        places = zip(map(id_of, rows), map(partition_of, receipts), map(offset_of, receipts), strict=True)
-        self._completions.begin(rows, list(places))
-        self._settle()
 
     def _settle(self, most: int = PENDING) -> None:
         """Take note of what is completed, and wait until at most so many batches are not."""
         if self._completions.settle(most) and self._scope.holds:
             self._look_around()  # what waited for a replay follows it at once
-
-
-def _timeout() -> float:
-    return conf.DLQ_PUBLISH_TIMEOUT.total_seconds()

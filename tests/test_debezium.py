@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django_dlq.debezium import as_relayed
 from django_dlq.exceptions import RelayIsOff
 from django_dlq.message import RESERVED, Record
 from django_dlq.models import OutboxMessage
+from tests.slots import SHARING
 
 pytestmark = pytest.mark.once
 
@@ -103,12 +105,42 @@ def test_what_the_column_holds_is_what_is_read():
     ("database", "broker", "name"),
     [
         ("shop", "default", "dlq_shop"),
-        ("My-Shop", "east", "dlq_my_shop_east"),
-        ("x" * 99, "default", "dlq_" + "x" * 59),
+        ("x" * 59, "default", "dlq_" + "x" * 59),
+        ("shop", "east", "dlq_shop_east_00000000"),
+        ("My-Shop", "east", "dlq_my_shop_east_00000000"),
+        ("x" * 60, "default", "dlq_" + "x" * 50 + "_00000000"),
     ],
 )
-def test_a_slot_has_a_name_that_postgresql_takes(database, broker, name):
-    assert debezium.slot_name(database, broker) == name
+def test_a_slot_has_a_name_that_postgresql_takes_and_a_person_knows(database, broker, name):
+    found = debezium.slot_name(database, broker)
+
+    assert re.sub("_[0-9a-f]{8}$", "_00000000", found) == name
+    assert len(found) <= debezium.LONGEST_SLOT
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("shop", "eu-1"), ("shop", "eu_1")),
+        (("shop", "EU.1"), ("shop", "eu_1")),
+        (("shop", "eu"), ("shop_eu", "default")),
+        (("shop", "eu_west"), ("shop_eu", "west")),
+        (("Shop", "default"), ("shop", "default")),
+        (("x" * 60 + "a", "default"), ("x" * 60 + "b", "default")),
+        (("x" * 60, "default"), ("x" * 60, "east")),
+    ],
+)
+def test_no_two_brokers_share_a_slot_though_their_names_are_written_alike(one, other):
+    assert debezium.slot_name(*one) != debezium.slot_name(*other)
+
+
+def test_brokers_that_share_a_slot_all_the_same_are_told_together(settings):
+    settings.DLQ_BROKERS = {"default": {}, **dict.fromkeys(SHARING)}
+
+    assert debezium.brokers_by_slot("shop") == {
+        "dlq_shop": ["default"],
+        debezium.slot_name("shop", SHARING[0]): list(SHARING),
+    }
 
 
 def test_the_relay_is_off_where_the_outbox_has_a_retention(settings):

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -11,6 +12,7 @@ from django_dlq.models.replication_slot import slots_in_order
 from django_dlq.outbox_pruning import prune_outbox
 from django_dlq.retention import Retention
 from tests.letters import consumer_letter, relay_letter, timeline
+from tests.slots import SHARING
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +91,29 @@ def test_only_rows_of_brokers_whose_connectors_are_in_order_go(slots, settings):
 
     assert prune_outbox(10) == 1
     assert OutboxMessage.objects.get() == kept
+
+
+def test_what_one_connector_has_sent_says_nothing_about_another_broker_of_a_like_name(slots, settings):
+    settings.DLQ_BROKERS = {"eu-1": {}, "eu_1": {}}
+    slots.clear()
+    slots[slot_name(connection.settings_dict["NAME"], "eu-1")] = 0
+    written(4, broker="eu-1")
+    kept = written(4, broker="eu_1")
+
+    assert prune_outbox(10) == 1
+    assert OutboxMessage.objects.get() == kept
+
+
+def test_nothing_of_brokers_that_share_a_slot_goes(slots, settings, monkeypatch):
+    settings.DLQ_BROKERS = dict.fromkeys(SHARING)
+    shop = SimpleNamespace(settings_dict={"NAME": "shop"})
+    monkeypatch.setattr(outbox_pruning, "connections", {"default": shop})
+    slots[slot_name("shop", SHARING[0])] = 0
+    for broker in SHARING:
+        written(4, broker=broker)
+
+    assert prune_outbox(10) == 0
+    assert OutboxMessage.objects.count() == 2
 
 
 def test_a_replay_of_a_message_that_could_not_be_sent_is_resolved_when_its_row_goes(slots):

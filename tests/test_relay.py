@@ -139,7 +139,7 @@ class TestSending:
 
     def test_a_crash_before_completion_sends_the_same_ids_again(self, relay, broker, monkeypatch):
         row = outbox.publish("orders", "")
-        monkeypatch.setattr(relay, "_complete", crash)
+        monkeypatch.setattr(relay._completions, "begin", crash)
         with pytest.raises(KeyboardInterrupt):
             relay.run_once()
         relay.close()

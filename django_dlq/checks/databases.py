@@ -74,6 +74,18 @@ def check_replication(**_: Any) -> list[CheckMessage]:
                 id="django_dlq.E061",
             )
         ]
+    named = debezium.brokers_by_slot(connections[using].settings_dict["NAME"])
+    shared = [
+        Error(
+            f"The brokers {', '.join(map(repr, sharing))} would share Debezium's replication slot {name!r}.",
+            hint="Rename one of them: what one connector has sent would count as sent by the other.",
+            id="django_dlq.E063",
+        )
+        for name, sharing in named.items()
+        if len(sharing) > 1
+    ]
+    if shared:
+        return list(shared)
     left = sorted(set(conf.DLQ_BROKERS) - set(followed_brokers(using)))
     return [
         CheckWarning(

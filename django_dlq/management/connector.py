@@ -49,6 +49,8 @@ class Connector:
             raise CommandError("a connector for each of several brokers needs PostgreSQL 15 or newer")
         database = connection.settings_dict
         name = debezium.slot_name(database["NAME"], broker)
+        if len(sharing := debezium.brokers_by_slot(database["NAME"])[name]) > 1:
+            raise CommandError(f"the slot {name} would be that of several brokers, rename one: {', '.join(sharing)}")
         schema, table, label = found
         return cls(
             name=name, database=database, broker=broker, schema=schema, table=table, label=label, is_alone=is_alone

@@ -283,7 +283,14 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "inbox message",
                 "verbose_name_plural": "inbox messages",
-                "indexes": [models.Index(fields=["handled_at"], name="dlq_inbox_at")],
+                "indexes": [
+                    models.Index(fields=["handled_at"], name="dlq_inbox_at"),
+                    django_dlq.models.indexes.PartialIndex(
+                        fields=["outcome", "group"],
+                        name="dlq_inbox_odd",
+                        where=models.Q(("outcome", "handled"), _negated=True),
+                    ),
+                ],
                 "constraints": [models.UniqueConstraint(fields=("message_key", "group"), name="dlq_inbox_once")],
             },
         ),
@@ -439,6 +446,7 @@ class Migration(migrations.Migration):
                 ("body", models.BinaryField(null=True, verbose_name="body")),
                 ("broker", models.CharField(default="default", max_length=100, verbose_name="broker")),
                 ("outbox_id", models.BigIntegerField(primary_key=True, serialize=False, verbose_name="outbox id")),
+                ("lane", models.SmallIntegerField(db_default=0, verbose_name="lane")),
                 ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
                 ("letter_id", models.BigIntegerField(blank=True, null=True, verbose_name="dead letter")),
                 ("group", models.CharField(blank=True, default="", max_length=100, verbose_name="group")),

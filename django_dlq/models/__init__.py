@@ -1,10 +1,11 @@
 """The rows. QuerySets are the vocabulary; rows own their transitions."""
 
+from django_dlq.models.actor import Actor
 from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.checking import Asked, give_back, lease_due, write_down
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
-from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
+from django_dlq.models.dead_letter_event import DeadLetterEvent, Kind
 from django_dlq.models.dependency import Circuit, Dependency
 from django_dlq.models.half_message import HalfMessage
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck

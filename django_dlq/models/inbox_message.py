@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Self
 
 from django.db import connections, models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.constants import OnConflict
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +15,7 @@ from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.postgresql_array import text_array
 from django_dlq.models.postgresql_begin import with_begin
 from django_dlq.models.primary import PrimaryManager
@@ -136,7 +137,11 @@ class InboxMessage(models.Model):
         verbose_name_plural = _("inbox messages")
         # The key first: so people find a message by it, and it needs no index of its own, which each message would pay.
         constraints = [models.UniqueConstraint(fields=["message_key", "group"], name="dlq_inbox_once")]
-        indexes = [models.Index(fields=["handled_at"], name="dlq_inbox_at")]
+        indexes = [
+            models.Index(fields=["handled_at"], name="dlq_inbox_at"),
+            # Few are, so where indexes may be partial a message that is handled pays nothing for it.
+            PartialIndex(fields=["outcome", "group"], name="dlq_inbox_odd", where=~Q(outcome="handled")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"

@@ -9,10 +9,13 @@ from django_dlq.checks import databases
 from django_dlq.models import InboxMessage
 from tests import scripted_broker
 from tests.checks.found import found
+from tests.slots import SHARING
 
 pytestmark = pytest.mark.django_db
 
 KAFKA = {"BACKEND": "django_dlq.brokers.kafka.KafkaBroker", "OPTIONS": {"bootstrap.servers": "127.0.0.1:1"}}
+
+POSTGRESQL = SimpleNamespace(vendor="postgresql", settings_dict={"NAME": "shop"})
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def debezium(settings, monkeypatch):
     """Let Debezium send the outbox of a project that has all that this needs; the database may be another one."""
     settings.DLQ_OUTBOX_RETENTION = timedelta(days=3)
     settings.DLQ_BROKERS = {"default": KAFKA}
-    monkeypatch.setattr(databases, "connections", {"default": SimpleNamespace(vendor="postgresql")})
+    monkeypatch.setattr(databases, "connections", {"default": POSTGRESQL})
     followed = ["default"]
     monkeypatch.setattr(databases, "followed_brokers", lambda using: followed)
     return followed
@@ -55,6 +58,12 @@ def test_a_connector_that_has_lost_its_place_in_the_log_is_found(debezium):
     debezium.clear()
 
     assert found("database") == ["W060"]
+
+
+def test_brokers_that_would_share_a_slot_are_found(debezium, settings):
+    settings.DLQ_BROKERS = {"default": KAFKA, **dict.fromkeys(SHARING, KAFKA)}
+
+    assert found("database") == ["E063"]
 
 
 def test_where_debezium_could_not_work_anyway_its_connectors_are_not_looked_for(debezium, settings):

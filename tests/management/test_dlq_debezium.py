@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from django_dlq.debezium import slot_name
 from django_dlq.management import connector
 from django_dlq.management.connector import Connector
 from django_dlq.models import OutboxMessage, in_future
+from tests.slots import SHARING
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +63,7 @@ def test_the_connector_reads_what_the_settings_say(prints):
     assert found["database.user"] == "app"
     assert found["database.dbname"] == "schöp"
     assert found["database.sslmode"] == "require"
-    assert found["slot.name"] == found["publication.name"] == found["name"] == "dlq_sch_p"
+    assert found["slot.name"] == found["publication.name"] == found["name"] == slot_name("schöp", "default")
     assert found["table.include.list"] == "public.django_dlq_outboxmessage"
     assert text.isascii()
 
@@ -91,7 +93,7 @@ def test_of_several_brokers_each_has_a_connector_of_its_own(prints, settings):
     settings.DLQ_BROKERS = {"default": KAFKA, "o'east": KAFKA}
     found = properties(prints("--broker", "o'east"))
 
-    assert found["slot.name"] == "dlq_shop_o_east"
+    assert found["slot.name"] == slot_name("shop", "o'east")
     assert found["snapshot.select.statement.overrides.public.django_dlq_outboxmessage"] == (
         "SELECT * FROM public.django_dlq_outboxmessage WHERE broker = 'o''east' ORDER BY id"
     )
@@ -109,6 +111,14 @@ def test_several_brokers_need_a_postgresql_that_publishes_some_rows_only(prints,
 def test_a_broker_that_is_not_there_is_a_mistake_that_names_those_that_are(prints):
     with pytest.raises(CommandError, match="no broker 'east'; it has: default"):
         prints("--broker", "east")
+
+
+def test_brokers_that_would_share_a_slot_are_refused(prints, settings):
+    settings.DLQ_BROKERS = {"default": KAFKA, **dict.fromkeys(SHARING, KAFKA)}
+    prints()
+
+    with pytest.raises(CommandError, match="of several brokers, rename one: " + ", ".join(map(re.escape, SHARING))):
+        prints("--broker", SHARING[1])
 
 
 def test_a_broker_that_is_not_kafka_is_refused(prints, settings):
