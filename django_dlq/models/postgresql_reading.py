@@ -38,12 +38,19 @@ def read(
     if connection.in_atomic_block:  # else its end is the end of all this
         statement += f"; CLOSE dlq; {_UNDO}"
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(*_bound(connection, statement, parameters))
         while cursor.description is None:
             cursor.nextset()
         cursor.cursor.row_factory = lambda _: make
         rows: list[Row] = cursor.fetchall()
         return rows
+
+
+def _bound(connection: Any, statement: str, parameters: Sequence[Any]) -> tuple[str, Sequence[Any] | None]:
+    """Put the parameters into the statement where the driver would leave that to the server, which takes but one."""
+    if not connection.settings_dict["OPTIONS"].get("server_side_binding"):
+        return statement, parameters
+    return connection.Database.ClientCursor(connection.connection).mogrify(statement, parameters), None
 
 
 def _is_psycopg3(connection: BaseDatabaseWrapper) -> bool:

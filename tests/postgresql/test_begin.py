@@ -1,8 +1,7 @@
 """BEGIN goes to the server with the inbox row, and nobody can tell from anything else."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from psycopg.pq import Trace, TransactionStatus
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import InboxMessage
+from tests.postgresql.configured import configured
 from tests.shop.models import Box
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,19 +44,6 @@ def journeys(tmp_path: Path) -> Callable[[], int]:
         return len(re.findall(rb"^B\t\d+\tReadyForQuery\b", record.read_bytes(), re.MULTILINE))
 
     return count
-
-
-@contextmanager
-def configured(**options: Any) -> Iterator[None]:
-    """Connect anew with other OPTIONS."""
-    before = dict(connection.settings_dict["OPTIONS"])
-    connection.close()
-    connection.settings_dict["OPTIONS"].update(options)
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict["OPTIONS"] = before
 
 
 def test_a_message_costs_three_journeys(journeys: Callable[[], int]) -> None:

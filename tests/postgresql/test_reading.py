@@ -7,11 +7,13 @@ import pytest
 from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from django_dlq import outbox
-from django_dlq.models import outbox_reading
+from django_dlq import outbox, switches
+from django_dlq.models import PublishedMessage, outbox_reading
 from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.outgoing import Outgoing
 from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
+from django_dlq.relay import Relay
+from tests.postgresql.configured import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +88,21 @@ def test_without_time_zones_or_psycopg_3_it_is_left_to_django() -> None:
     assert not can_read(double)
     double.vendor, double.connection = "sqlite", connection.connection
     assert not can_read(double)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_with_parameters_that_the_server_binds_all_is_sent_as_ever(pipelined: bool) -> None:
+    before = page()
+    with configured(server_side_binding=True):
+        with transaction.atomic():
+            outbox.publish_many([outbox.Message("t", EVERY_BYTE, key="100 % ü") for _ in range(10)])
+            outbox.publish("t", "'; %s", key="1", priority=5)
+            outbox.publish("t", "", delay=timedelta(0))
+            switches.pause(topic="t", key="other % '", actor="ana", reason="-")
+        relay = Relay(pipelined=pipelined)
+        while relay.run_once():
+            pass
+        relay.close()
+        assert page() == before
+    assert PublishedMessage.objects.count() == 12
