@@ -109,7 +109,7 @@ class _Sending:
         self._refused: dict[tuple[str, bytes | None], int] = {}
         # What is left of the time is for taking back what was not confirmed.
         self._ends = time.monotonic() + timeout
-        self._deadline = self._ends - min(timeout / 10, 1.0)
+        self._deadline = self._ends - min(timeout / 5, 2.0)
         # Whether Kafka has answered something else, when it did not confirm everything.
         self._is_there = False
         # Whether it has said that a batch cannot be stored, perhaps for one record of it.
@@ -193,7 +193,7 @@ class _Sending:
 
     def _answers(self, driver: Producer) -> bool:
         """Ask whether Kafka is there at all, though it has not confirmed everything."""
-        left = (self._ends - time.monotonic()) / 2
+        left = (self._ends - time.monotonic()) * 0.75
         try:
             return left > 0 and bool(driver.list_topics(self._records[0].topic, left).brokers)
         except (KafkaException, ValueError, TypeError):
