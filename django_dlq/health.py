@@ -39,4 +39,8 @@ def _stopped() -> Iterator[Problem]:
 def _outages() -> Iterator[Problem]:
     for outage in metrics.outages():
         since = outage.since.isoformat(sep=" ", timespec="seconds")
-        yield Problem("broker_unavailable", f"broker {outage.broker} unreachable since {since}: {outage.reason}")
+        if outage.topic:
+            what = f"broker {outage.broker} does not take all of topic {outage.topic}"
+            yield Problem("topic_unavailable", f"{what} since {since}: {outage.reason}")
+        else:
+            yield Problem("broker_unavailable", f"broker {outage.broker} unreachable since {since}: {outage.reason}")

@@ -101,7 +101,8 @@ def _relays(told: Snapshot) -> Iterator[str]:
 def _in_the_way(told: Snapshot) -> Iterator[str]:
     for outage in told.outages:
         by = f"{len(outage.relays)} of {len(told.relays.alive)} relays"
-        yield _line("outage", f"broker {outage.broker} unreachable since {_at(outage.since)} ({by}): {outage.reason}")
+        what = f"does not take all of topic {outage.topic}" if outage.topic else "unreachable"
+        yield _line("outage", f"broker {outage.broker} {what} since {_at(outage.since)} ({by}): {outage.reason}")
     for stop in told.stopped:
         what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
         why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"
