@@ -447,8 +447,8 @@ class TestReading:
         outbox.publish("orders", "x" * 2000)
         read = outbox_reading._Compiled.run
 
-        def then_delete(compiled, after):
-            rows = read(compiled, after)
+        def then_delete(compiled, *places):
+            rows = read(compiled, *places)
             OutboxMessage.objects.all().delete()
             return rows
 

@@ -6,22 +6,28 @@ answer it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
+from django_dlq.message import LANES
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
 from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of
 from django_dlq.models.postgresql_reading import can_read, read
+from django_dlq.models.things import Thing, of_things
 
 PAGE_BYTES = 16_000_000
 """The most that the bodies of one page may take in memory, unless a single one takes more."""
 
-_AFTER = -7_203_957_106_849
-"""Stands in a compiled statement for the id after which to read."""
+ENDLESS: Final = 2**63 - 1
+"""The highest id that there can be."""
+
+_AFTER, _UNTIL = -7_203_957_106_849, -7_203_957_106_851
+"""Stand in a compiled statement for the ids between which to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,14 @@ class Scope:
             condition &= ~of_keys(self.keys)
         return condition & self.holds.lets_go()
 
+    @property
+    def in_the_way(self) -> frozenset[Thing]:
+        """Return each thing whose messages are not among these rows, but for held keys that are too many to name."""
+        lanes = frozenset[int]() if self.lanes is None else frozenset(range(LANES)) - self.lanes
+        by_kind = {"lane": lanes, "broker": self.closed | self.brokers, "topic": self.topics, "key": self.keys}
+        by_kind["held"] = self.holds.keys
+        return frozenset((kind, which) for kind, found in by_kind.items() for which in found)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -63,50 +77,90 @@ class Page:
 
 
 class Reading:
-    """The statements for one scope and one size of page. Used by one thread."""
+    """The statements for one scope and one size of page. Used by one thread.
 
-    def __init__(self, scope: Scope, size: int, *, using: str) -> None:
+    only, without: along the way, only the rows that one of these things might keep, or none of those.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        size: int,
+        *,
+        using: str,
+        only: frozenset[Thing] = frozenset(),
+        without: frozenset[Thing] = frozenset(),
+    ) -> None:
         self.scope = scope
         self.size = size
+        self.only, self.without = only, without
         self._using = using
         self._largest = PAGE_BYTES // size
-        rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
-        delayed = rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
-        at_once = rows.filter(due_at__isnull=True)
-        self._compiled = _Compiled(
-            [
-                # The oldest are in every page, so nothing urgent keeps them waiting for ever.
-                self._columns(at_once.filter(id__gt=_AFTER).order_by("id"), ALONG),
-                self._columns(delayed.order_by("due_at", "id"), ASIDE),
-                self._columns(at_once.filter(priority__gt=0).order_by("-priority", "id"), ASIDE),
-            ],
-            using=using,
-        )
+        self._rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
+        among = of_things(only) if only else Q()
+        self._along = self._rows.filter(among & ~of_things(without) if without else among)
 
-    def page(self, after: int) -> Page:
-        """Read up to one page of the rows after this id.
+    def page(self, after: int, until: int = ENDLESS) -> Page:
+        """Read up to one page of the rows after this id and up to that one.
 
         With them, wherever they are, come up to a page of the urgent rows and of the delayed ones whose time has come;
         so a row may be there twice. Bodies are whole, unless they would take more than PAGE_BYTES together: then the
         page ends before. There is nothing in it if other letters hold their keys by now than the scope says: what
         waited for one must not be overtaken by what came after it.
         """
-        read = self._compiled.run(after)
+        return self._page(self._with_aside, after, until)
+
+    def along(self, after: int, until: int = ENDLESS) -> Page:
+        """Read a page without what is urgent or delayed elsewhere."""
+        return self._page(self._alone, after, until)
+
+    def newest(self, after: int) -> int:
+        """Return the highest id there is, or this one if there is none behind it."""
+        rows = OutboxMessage.objects.using(self._using).filter(id__gt=after)
+        newest: int | None = rows.aggregate(newest=Max("id"))["newest"]
+        return after if newest is None else newest
+
+    def _page(self, compiled: "_Compiled", after: int, until: int) -> Page:
+        read = compiled.run(after, until)
         if not self.scope.holds.is_current:
             return Page([], last=after, is_full=False)
         along = [row for row in read if row.part == ALONG] if any(map(part_of, read)) else read
-        page = Page(read, along[-1].id if along else after, len(along) == self.size)
+        is_full = len(along) == self.size
+        last = along[-1].id if along else after
+        page = Page(read, last if is_full or until == ENDLESS else until, is_full)
         if all(map(body_of, read)) or not any(row.is_partial for row in read):
             return page
         return self._with_bodies(page, after)
+
+    @cached_property
+    def _alone(self) -> "_Compiled":
+        return _Compiled([self._way], using=self._using)
+
+    @cached_property
+    def _with_aside(self) -> "_Compiled":
+        delayed = self._rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
+        urgent = self._rows.filter(due_at__isnull=True, priority__gt=0)
+        return _Compiled(
+            [
+                # The oldest are in every page, so nothing urgent keeps them waiting for ever.
+                self._way,
+                self._columns(delayed.order_by("due_at", "id"), ASIDE),
+                self._columns(urgent.order_by("-priority", "id"), ASIDE),
+            ],
+            using=self._using,
+        )
+
+    @property
+    def _way(self) -> "QuerySet[OutboxMessage, Any]":
+        rows = self._along.filter(due_at__isnull=True, id__gt=_AFTER, id__lte=_UNTIL)
+        return self._columns(rows.order_by("id"), ALONG)
 
     def elders(self, urgent: Sequence[Outgoing]) -> list[Outgoing]:
         """Read due rows of the same keys that were published before one of these with a lower priority, by their ids.
 
         There may be a few more, of these keys too, that were published a little later.
         """
-        rows: OutboxQuerySet = OutboxMessage.objects.filter(self.scope.condition())
-        elders = self._columns(rows.due().elders_of(urgent).order_by("id"), ASIDE)
+        elders = self._columns(self._rows.due().elders_of(urgent).order_by("id"), ASIDE)
         return [Outgoing._make(row) for row in elders.using(self._using)]
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
@@ -143,9 +197,12 @@ class _Compiled:
         self._parameters = [parameter for _, parameters in compiled for parameter in parameters]
         self._first = compilers[0]
 
-    def run(self, after: int) -> list[Outgoing]:
+    def run(self, after: int, until: int) -> list[Outgoing]:
         """Return the rows, those of the first part in the order of their ids."""
-        parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
+        places = {_AFTER: after, _UNTIL: until}
+        parameters = [
+            places.get(parameter, parameter) if type(parameter) is int else parameter for parameter in self._parameters
+        ]
         connection = connections[self._using]
         if can_read(connection):
             return read(connection, self._sql, parameters, Outgoing._make)
