@@ -26,6 +26,10 @@ PAGE_BYTES = 16_000_000
 ENDLESS: Final = 2**63 - 1
 """The highest id that there can be."""
 
+DELAYED: Final = Q(due_at__isnull=False, due_at__lte=DatabaseNow())
+URGENT: Final = Q(due_at__isnull=True, priority__gt=0)
+BY_MOMENT, BY_URGENCY = ("due_at", "id"), ("-priority", "id")
+
 _AFTER, _UNTIL = -7_203_957_106_849, -7_203_957_106_851
 """Stand in a compiled statement for the ids between which to read."""
 
@@ -94,7 +98,7 @@ class Reading:
         self.scope = scope
         self.size = size
         self.only, self.without = only, without
-        self._using = using
+        self.using = using
         self._largest = PAGE_BYTES // size
         self._rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
         among = of_things(only) if only else Q()
@@ -114,9 +118,20 @@ class Reading:
         """Read a page without what is urgent or delayed elsewhere."""
         return self._page(self._alone, after, until)
 
+    def aside(self, condition: Q, order: Sequence[str]) -> Page:
+        """Read up to one page of the rows with this condition, in this order, wherever they are.
+
+        It is full as well, and empty, if other letters hold their keys by now.
+        """
+        rows = self._columns(self._rows.filter(condition).order_by(*order), ASIDE)
+        read = _Compiled([rows], using=self.using).run(0, 0)
+        if not self.scope.holds.is_current:
+            return Page([], last=0, is_full=True)
+        return self._with_bodies(Page(read, 0, len(read) == self.size), 0)
+
     def newest(self, after: int) -> int:
         """Return the highest id there is, or this one if there is none behind it."""
-        rows = OutboxMessage.objects.using(self._using).filter(id__gt=after)
+        rows = OutboxMessage.objects.using(self.using).filter(id__gt=after)
         newest: int | None = rows.aggregate(newest=Max("id"))["newest"]
         return after if newest is None else newest
 
@@ -134,20 +149,19 @@ class Reading:
 
     @cached_property
     def _alone(self) -> "_Compiled":
-        return _Compiled([self._way], using=self._using)
+        return _Compiled([self._way], using=self.using)
 
     @cached_property
     def _with_aside(self) -> "_Compiled":
-        delayed = self._rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
-        urgent = self._rows.filter(due_at__isnull=True, priority__gt=0)
+        delayed, urgent = self._rows.filter(DELAYED), self._rows.filter(URGENT)
         return _Compiled(
             [
                 # The oldest are in every page, so nothing urgent keeps them waiting for ever.
                 self._way,
-                self._columns(delayed.order_by("due_at", "id"), ASIDE),
-                self._columns(urgent.order_by("-priority", "id"), ASIDE),
+                self._columns(delayed.order_by(*BY_MOMENT), ASIDE),
+                self._columns(urgent.order_by(*BY_URGENCY), ASIDE),
             ],
-            using=self._using,
+            using=self.using,
         )
 
     @property
@@ -161,7 +175,7 @@ class Reading:
         There may be a few more, of these keys too, that were published a little later.
         """
         elders = self._columns(self._rows.due().elders_of(urgent).order_by("id"), ASIDE)
-        return [Outgoing._make(row) for row in elders.using(self._using)]
+        return [Outgoing._make(row) for row in elders.using(self.using)]
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}
@@ -177,7 +191,7 @@ class Reading:
                 last, is_full = max((row.id for row in kept if row.part == ALONG), default=after), True
                 break
             kept.append(row)
-        large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
+        large = OutboxMessage.objects.using(self.using).filter(pk__in={row.id for row in kept if row.is_partial})
         bodies: dict[int, Any] = dict(large.values_list("pk", "body"))
         # One that is gone meanwhile has been sent, or deleted by a person.
         whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
@@ -189,7 +203,7 @@ class _Compiled:
     """Several queries of the same columns as one statement."""
 
     def __init__(self, parts: Sequence["QuerySet[OutboxMessage, Any]"], *, using: str) -> None:
-        self._using = using
+        self.using = using
         compilers = [part.query.get_compiler(using=using) for part in parts]
         compiled = [compiler.as_sql() for compiler in compilers]
         # As derived tables, since SQLite takes no LIMIT inside a UNION.
@@ -203,7 +217,7 @@ class _Compiled:
         parameters = [
             places.get(parameter, parameter) if type(parameter) is int else parameter for parameter in self._parameters
         ]
-        connection = connections[self._using]
+        connection = connections[self.using]
         if can_read(connection):
             return read(connection, self._sql, parameters, Outgoing._make)
         with connection.cursor() as cursor:

@@ -4,10 +4,11 @@ import time
 from collections.abc import Collection, Iterable
 
 from django_dlq.models import OutboxMessage
-from django_dlq.models.outbox_reading import Page, Reading, Scope
+from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.outgoing import Outgoing, id_of, priority_of
 from django_dlq.models.things import Thing
 from django_dlq.relaying.arrears import Arrears
+from django_dlq.relaying.aside import Lines
 from django_dlq.relaying.order import in_sending_order
 from django_dlq.relaying.pace import SHARE
 from django_dlq.relaying.stride import Stride
@@ -27,6 +28,7 @@ class Reader:
         self._made: Reading | None = None
         self._sought: Reading | None = None
         self._walk, self._arrears = Walk(), Arrears()
+        self._lines = Lines()
         self._is_its_turn = False
         self._stride, self._its_stride = Stride(), Stride()
         self._taken: set[int] = set()
@@ -64,6 +66,7 @@ class Reader:
         self._again.clear()
         self._arrears.forget()
         self._walk.start_over()
+        self._lines.start_over()
 
     # What to read
 
@@ -75,6 +78,8 @@ class Reader:
             for row in self._again:
                 if not self._arrears.take_back(row, in_the_way):
                     self._walk.take_back(row.id - 1)
+                    if row.is_aside:
+                        self._lines.start_over()
             self._again.clear()
         self._scope, self._size = scope, size
 
@@ -83,8 +88,13 @@ class Reader:
             # Of that many held keys nobody knows which have come and gone.
             self._arrears.forget()
             self._walk.start_over()
-        else:
-            self._arrears.change(before.in_the_way, now.in_the_way, self._walk.position)
+            self._lines.start_over()
+            return
+        was, is_now = before.in_the_way, now.in_the_way
+        self._arrears.change(was, is_now, self._walk.position)
+        if was - is_now - {("broker", alias) for alias in before.closed}:
+            # For a broker that is only tried the next time is soon enough.
+            self._lines.start_over()
 
     @property
     def _reading(self) -> Reading:
@@ -118,11 +128,16 @@ class Reader:
     def _go_on(self, reading: Reading) -> list[Outgoing]:
         until = time.monotonic() + LONGEST_LOOK
         self._walk.choose_start()
+        aside = self._lines.read(reading, self._walk.reached) if self._lines.is_apart else []
+        read = reading.along if self._lines.is_apart else reading.page
         while True:
             began = time.monotonic()
-            page = self._stride.page(reading.page, reading, self._walk.position)
-            self._walk.go_on(page, time.monotonic() - began)
-            rows = self._not_taken(page)
+            page = self._stride.page(read, reading, self._walk.position)
+            took = time.monotonic() - began
+            self._walk.go_on(page, took)
+            if not self._lines.is_apart:
+                self._lines.learn(took)
+            rows = self._not_taken([*page.rows, *aside] if aside else page.rows)
             # On old ground there may be pages that are all on their way.
             if rows or not page.is_full or time.monotonic() >= until:
                 return rows
@@ -133,17 +148,17 @@ class Reader:
             reading = self._looking
             page = self._its_stride.page(reading.along, reading, self._arrears.position)
             self._arrears.found(page.last, is_all=not page.is_full or page.last >= self._walk.reached)
-            rows = self._not_taken(page)
+            rows = self._not_taken(page.rows)
             if rows or time.monotonic() >= until:
                 return rows
         return []
 
-    def _not_taken(self, page: Page) -> list[Outgoing]:
-        ids = set(map(id_of, page.rows))
-        if len(ids) == len(page.rows) and self._taken.isdisjoint(ids):
-            return page.rows
+    def _not_taken(self, rows: list[Outgoing]) -> list[Outgoing]:
+        ids = set(map(id_of, rows))
+        if len(ids) == len(rows) and self._taken.isdisjoint(ids):
+            return rows
         found: dict[int, Outgoing] = {}
-        for row in page.rows:  # those along the way come first
+        for row in rows:  # those along the way come first
             if row.id not in self._taken:
                 found.setdefault(row.id, row)
         return list(found.values())
