@@ -55,6 +55,10 @@ class Reader:
         """
         self._taken.difference_update(ids)
 
+    def keep(self, ids: Iterable[int]) -> None:
+        """Take note that rows were sent that were not handed out here."""
+        self._taken.update(ids)
+
     def take_back(self, rows: Collection[Outgoing]) -> None:
         """Hand these rows out again when they may be sent, and first what precedes them."""
         self.release(map(id_of, rows))
@@ -92,8 +96,7 @@ class Reader:
             return
         was, is_now = before.in_the_way, now.in_the_way
         self._arrears.change(was, is_now, self._walk.position)
-        if was - is_now - {("broker", alias) for alias in before.closed}:
-            # For a broker that is only tried the next time is soon enough.
+        if was - is_now:
             self._lines.start_over()
 
     @property

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from django_dlq.models.holds import Holds
 from django_dlq.models.outbox_reading import ENDLESS, Page, Scope
 from django_dlq.models.outgoing import ALONG, Outgoing
+from django_dlq.models.resting import Resting
 from django_dlq.models.things import Thing, things_of
 from django_dlq.relaying import reader as module
 from django_dlq.relaying.arrears import Arrears
@@ -149,7 +150,9 @@ def test_what_comes_in_the_way_while_it_is_looked_for_is_looked_for_from_there_o
     assert (arrears.things, arrears.position) == ({SLOW}, 40)
 
 
+RESTING = [("a", "a", "1"), ("b", "a", "2"), ("a", "a", None), ("b", "b", "2")]
 THINGS = {
+    "resting": RESTING,
     "closed": ["a", "b"],
     "topics": ["a", "b"],
     "keys": [("a", "1"), ("b", "1")],
@@ -165,6 +168,8 @@ ACTS = st.one_of(
 def toggled(scope: Scope, kind: str, which: Any) -> Scope:
     if kind == "held":
         return replace(scope, holds=Holds(scope.holds.keys ^ {which}))
+    if kind == "resting":
+        return replace(scope, resting=Resting(keys=scope.resting.keys ^ {which}))
     return replace(scope, **{kind: getattr(scope, kind) ^ {which}})
 
 
