@@ -27,6 +27,7 @@ from django_dlq.figures import (
     Share,
     Snapshot,
     Stopped,
+    Suspected,
 )
 from django_dlq.message import LANES
 from django_dlq.models import (
@@ -43,6 +44,7 @@ from django_dlq.models import (
     RelayProcess,
     State,
     StoppedGroup,
+    Suspect,
     database_now,
 )
 from django_dlq.models.backlog import Backlog, Pile, Place, backlog
@@ -56,7 +58,7 @@ MOST_HALF_MESSAGES: Final = 10_000
 """Half messages that are counted of each open state, and the newest ones whose states are told."""
 
 MOST_NAMED: Final = 1_000
-"""Pauses, outages and stopped groups that are named."""
+"""Pauses, outages, stopped groups and suspects that are named."""
 
 
 def snapshot() -> Snapshot:
@@ -71,6 +73,7 @@ def snapshot() -> Snapshot:
         pauses=pauses(),
         circuits=circuits(),
         stopped=stopped(),
+        suspects=suspects(),
         letters=letters(),
         half_messages=half_messages(),
     )
@@ -181,6 +184,24 @@ def stopped() -> tuple[Stopped, ...]:
             error_class=row.error_class,
             error_message=row.error_message,
             fingerprint=row.fingerprint,
+        )
+        for row in rows
+    )
+
+
+def suspects() -> tuple[Suspected, ...]:
+    """Tell which messages processes seem to die of, those with the most deaths first."""
+    rows = Suspect.objects.filter(deaths__gt=1).order_by("-deaths", "pk")[:MOST_NAMED]
+    return tuple(
+        Suspected(
+            group=row.group,
+            topic=row.topic,
+            partition=row.partition,
+            offset=row.offset,
+            message_key=row.message_key,
+            handler=row.handler,
+            deaths=row.deaths,
+            since=row.begun_at,
         )
         for row in rows
     )

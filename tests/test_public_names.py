@@ -81,6 +81,7 @@ CODES = {
     "Expired": "expired",
     "SwallowedError": "swallowed_error",
     "TimeLimitExceeded": "time_limit_exceeded",
+    "ProcessDied": "process_died",
     "GroupIsStopped": "group_is_stopped",
     "HalfMessageError": "half_message_error",
     "DecidedOtherwise": "decided_otherwise",

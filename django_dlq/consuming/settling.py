@@ -132,6 +132,7 @@ def _is_nobodys_fault(error: BaseException) -> bool:
 
 def _handle(delivery: Delivery) -> Outcome:
     def handle(message: ReceivedMessage) -> None:
+        failures.expect_life(delivery.deaths)
         inbox.check_expiry(message)
         with tracing.handling(message):
             handler_of(delivery).call([message])

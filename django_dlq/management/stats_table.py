@@ -104,6 +104,9 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
         what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
         why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"
         yield _line("stopped", one_line(f"group {what}: {why}"))
+    for suspect in told.suspects:
+        what = f"message key {suspect.message_key} of group {suspect.group}, last tried {_at(suspect.since)}"
+        yield _line("suspect", one_line(f"{what}: its process died up to {suspect.deaths} times with it in hand"))
     for pause in told.pauses:
         what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")

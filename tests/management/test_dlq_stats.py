@@ -24,6 +24,7 @@ from django_dlq.models import (
     RelayLane,
     RelayProcess,
     State,
+    Suspect,
     in_future,
 )
 from tests.half_messages import answering, due
@@ -201,3 +202,14 @@ def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
         assert ended.value.code == 1
         assert "group shipping takes nothing since " in out.getvalue()
         assert "broker default unreachable since " in out.getvalue()
+
+
+def test_messages_that_seem_to_kill_their_process_are_named() -> None:
+    row = {"group": "shipping", "topic": "orders", "partition": 0, "handler": "pack", "owner": "host:1"}
+    for number in (1, 2):
+        Suspect.objects.create(**row, offset=number, message_id=f"{number}", message_key=f"A-{number}", deaths=number)
+    told = stats()
+    assert "suspect    message key A-2 of group shipping, last tried " in told
+    assert "its process died up to 2 times with it in hand" in told
+    assert "A-1" not in told  # it was in hand with others at a death, or is just now
+    assert json.loads(stats("--json"))["suspects"][0]["deaths"] == 2
