@@ -5,9 +5,8 @@ table, however long the backlog is.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import Count, Min
 
@@ -35,7 +34,8 @@ from django_dlq.models import (
     State,
     database_now,
 )
-from django_dlq.models.backlog import Backlog, Pile, Place, backlog
+from django_dlq.models.backlog import backlog
+from django_dlq.models.clock import seconds_since
 from django_dlq.models.inflow import inflow
 from django_dlq.models.outflow import outflow
 from django_dlq.obstacles import MOST_NAMED, circuits, outages, pauses, stopped, suspects
@@ -86,16 +86,16 @@ def snapshot() -> Snapshot:
 def outbox() -> Outbox:
     """Tell what waits, by topic, lane and broker: exactly up to a bound, and an estimate beyond."""
     waiting, now = backlog(), _now()
-    total = _shares(waiting, lambda _: "total", now).get("total", Share())
+    total = waiting.shares(lambda _: "total", now).get("total", Share())
     return Outbox(
         due=total.due,
         delayed=total.delayed,
         oldest_due_seconds=total.oldest_due_seconds,
         due_exact=waiting.due.is_exact,
         delayed_exact=waiting.delayed.is_exact,
-        topics=_shares(waiting, lambda place: place.topic, now),
-        lanes=_shares(waiting, lambda place: place.lane, now),
-        brokers=_shares(waiting, lambda place: place.broker, now),
+        topics=waiting.shares(lambda place: place.topic, now),
+        lanes=waiting.shares(lambda place: place.lane, now),
+        brokers=waiting.shares(lambda place: place.broker, now),
     )
 
 
@@ -159,29 +159,12 @@ def half_messages() -> HalfMessages:
     }
     return HalfMessages(
         states=counts,
-        oldest_prepared_seconds=_age(open_ones[HalfState.PREPARED]["since"], now),
-        oldest_undecided_seconds=_age(open_ones[HalfState.UNDECIDED]["since"], now),
+        oldest_prepared_seconds=seconds_since(open_ones[HalfState.PREPARED]["since"], now),
+        oldest_undecided_seconds=seconds_since(open_ones[HalfState.UNDECIDED]["since"], now),
         missing_checkers=dict(halves.waiting().count_by_missing_checker(checkers.by_name)[:MOST_NAMED]),
         exact=max(found["count"] for found in open_ones.values()) <= MOST_HALF_MESSAGES,
     )
 
 
-def _shares(waiting: Backlog, part: Callable[[Place], Any], now: datetime) -> dict[Any, Share]:
-    """Sum the piles up by a part of their place."""
-    sums: dict[Any, tuple[Pile, Pile]] = {}
-    for which, counted in enumerate(waiting):
-        for place, pile in counted:
-            sums.setdefault(part(place), (Pile(), Pile()))[which].add(pile.count, pile.since)
-    return {
-        name: Share(due=round(due.count), delayed=round(delayed.count), oldest_due_seconds=_age(due.since, now))
-        for name, (due, delayed) in sorted(sums.items())
-    }
-
-
 def _now() -> datetime:
     return database_now(OutboxMessage.objects.db)
-
-
-def _age(moment: datetime | None, now: datetime) -> float:
-    # What was written between the two readings of the clock is new.
-    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
