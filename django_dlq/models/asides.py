@@ -66,7 +66,8 @@ class Urgent(Aside):
     def after(self, place: Place) -> Iterator[Q]:
         """Yield the rest of its priority, then the lower ones."""
         priority, pk = place
-        yield Q(priority=priority, id__gt=pk)
+        # As a range: of an equality PostgreSQL knows that the primary key has that order too.
+        yield Q(priority__gte=priority, priority__lte=priority, id__gt=pk)
         yield Q(priority__lt=priority)
 
     def place_of(self, row: Outgoing, using: str) -> Place | None:
@@ -91,7 +92,7 @@ class Delayed(Aside):
     def after(self, place: Place) -> Iterator[Q]:
         """Yield the rest of its moment, then the later ones."""
         due_at, pk = place
-        yield Q(due_at=due_at, id__gt=pk)
+        yield Q(due_at__gte=due_at, due_at__lte=due_at, id__gt=pk)
         yield Q(due_at__gt=due_at)
 
     def place_of(self, row: Outgoing, using: str) -> Place | None:
