@@ -12,7 +12,7 @@ from django_dlq.models.outgoing import Outgoing
 from django_dlq.models.postgresql import Fence
 
 AT_ONCE = 200
-"""How many are given up in one transaction: each is short, so that nobody waits for long, and the lease is kept between."""
+"""How many are given up in one transaction: a short one, and between two of them the lease is kept."""
 
 
 def bury(rows: Sequence[tuple[Outgoing, Exception]], fence: Fence) -> list[DeadLetter]:

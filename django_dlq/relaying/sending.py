@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from django_dlq import signals
 from django_dlq.brokers.base import Receipt, error_of, offset_of, partition_of
 from django_dlq.conf import conf
 from django_dlq.exceptions import LeaseLost
@@ -37,13 +38,15 @@ class Outbox:
 
 
 class Sending:
-    """The sending side of one relay. beside: whether what is only tried is sent by threads of its own.
+    """The sending side of one relay.
 
+    beside: whether what is only tried is sent by threads of its own. sender: of the signals.
     What a broker does not take stays in the outbox. If the broker is not there at all, its circuit opens; otherwise
     what it has not taken rests. Both are tried with a few messages from time to time, and everything else goes on.
     """
 
-    def __init__(self, share: Share, completions: Completions, outbox: Outbox, *, beside: bool) -> None:
+    def __init__(self, share: Share, completions: Completions, outbox: Outbox, *, beside: bool, sender: type) -> None:
+        self._sender = sender
         self.trials = Trials(beside=beside)
         self._sizes = BatchSizes()
         self._circuits = Circuits(share.owner)
@@ -185,7 +188,10 @@ class Sending:
         """Return the seconds that a send may take: it ends before anybody else can take over."""
         if self._share.lasts < timeout():  # what came before may have used up much of it
             self._share.doubt()
-            if self._share.beat() or self._share.lasts <= 0:
+            lost = self._share.beat()
+            if lost:  # this look has noted what is left, so the next one will not miss them
+                signals.tell(signals.relay_lost_lanes, self._sender, owner=self._share.owner, lanes=lost)
+            if lost or self._share.lasts <= 0:
                 raise LeaseLost("lanes have passed to another relay")
         return min(timeout(), self._share.lasts, SHORT if short else timeout())
 
