@@ -12,7 +12,8 @@ from benchmarks.bodies import body
 from benchmarks.measure import Comparison, Result, interleaved, seconds
 from django_dlq import outbox
 from django_dlq.checkback import CheckBack
-from django_dlq.message import ReceivedMessage, encode_body
+from django_dlq.encoding import encode_body
+from django_dlq.message import ReceivedMessage
 from django_dlq.models import HalfMessage, in_future
 
 TOPIC = "bench-half"

@@ -87,6 +87,11 @@ million wait behind them.""",
 ## Five minutes at a fixed rate
 
 A rate can be sustained if the backlog does not grow and the latency stays.""",
+    "metrics": """\
+## Figures of a long outbox and a long history
+
+What `metrics.snapshot()` takes, and two of its parts beside reading the whole tables. What was sent in the last minute
+has the lowest ids of the history, as in a catch-up.""",
     "single": """\
 ## Consumer
 
@@ -112,6 +117,10 @@ Messages that were handled before are skipped after one statement.""",
 
 A topic of 100,000 messages, whose handler depends on something that refuses connections for some seconds; from its
 recovery to the first round of the consumer in which a message is handled again.""",
+    "consumer-backlog": """\
+## A long backlog in the topic
+
+A million messages, drained once by one consumer process; the memory is the most that it ever had.""",
 }
 
 

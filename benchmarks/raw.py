@@ -67,37 +67,52 @@ def relay(connection: Connection, producer: confluent_kafka.Producer) -> int:
     return len(rows)
 
 
+def poll(consumer: confluent_kafka.Consumer, limit: int) -> list[Any]:
+    """Wait for a message, and take it with what else is there."""
+    first = consumer.poll(1.0)
+    if first is None:
+        return []
+    # consume() waits for as many as it is asked for, unless it has no time.
+    return [first, *consumer.consume(limit - 1, 0)]
+
+
 def consume(connection: Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
     """Handle some messages, each in a transaction with its inbox row; then commit the offsets."""
-    first: Any = consumer.poll(1.0)
-    if first is None:
-        return 0
-    # consume() waits for as many as it is asked for, unless it has no time.
-    messages: list[Any] = [first, *consumer.consume(limit - 1, 0)]
+    messages = poll(consumer, limit)
     for message in messages:
-        message_id = bytes(dict(message.headers())["id"]).decode()
+        message_id = message_id_of(message)
         with connection.transaction():
             claimed = connection.execute(CLAIM, (group, message_id, message_id, message.topic()))
             if claimed.rowcount:
-                connection.execute(ORDER, (json.loads(message.value() or b"")["order"],))
-    consumer.commit(asynchronous=False)
+                connection.execute(ORDER, (order_of(message),))
+    if messages:
+        consumer.commit(asynchronous=False)
     return len(messages)
 
 
 def consume_batch(connection: Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
     """Handle some messages, all in one transaction with their inbox rows; then commit the offsets."""
-    first: Any = consumer.poll(1.0)
-    if first is None:
+    messages = poll(consumer, limit)
+    if not messages:
         return 0
-    messages: list[Any] = [first, *consumer.consume(limit - 1, 0)]
-    by_id = {bytes(dict(message.headers())["id"]).decode(): message for message in messages}
+    by_id = {message_id_of(message): message for message in messages}
     with connection.transaction():
         topics = [message.topic() for message in by_id.values()]
         claimed = {key for (key,) in connection.execute(CLAIM_MANY, (group, list(by_id), topics)).fetchall()}
-        orders = [json.loads(by_id[key].value() or b"")["order"] for key in by_id if key in claimed]
-        connection.execute(ORDERS, (orders,))
+        connection.execute(ORDERS, ([order_of(by_id[key]) for key in by_id if key in claimed],))
     consumer.commit(asynchronous=False)
     return len(messages)
+
+
+def message_id_of(message: Any) -> str:
+    """Return the identity that the message's headers say."""
+    return bytes(dict(message.headers())["id"]).decode()
+
+
+def order_of(message: Any) -> str:
+    """Return what the handler inserts."""
+    order: str = json.loads(message.value() or b"")["order"]
+    return order
 
 
 def _lane(key: str) -> int:

@@ -50,15 +50,15 @@ def tables(result: Saved) -> str:
 
 def summary(parts: Iterable[str], results: Saved) -> list[str]:
     """Return one line for each part, the figures that people ask for first."""
-    lines = {"publish": _publish, "half": _half, "relay": _relay, "consumer": _consumer}
+    lines = {"publish": _publish, "half": _half, "metrics": _metrics, "relay": _relay, "consumer": _consumer}
     # The relay's is the last, for it is the one that is looked for.
     return [line for part in sorted(parts, key="relay".__eq__) for line in lines[part](results)]
 
 
 def _publish(results: Saved) -> list[str]:
-    one, many = results.get("publish", {"figures": [None, None]})["figures"]
-    if one is None:
+    if "publish" not in results:
         return []
+    one, many = results["publish"]["figures"]
     return [
         f"publish: +{median(one['ours']):.2f} ms per publish, {median(many['ours']):.0f} ms per 1,000 "
         f"(by hand {median(one['other']):.2f} ms, {median(many['other']):.0f} ms)"
@@ -70,6 +70,12 @@ def _half(results: Saved) -> list[str]:
         return []
     pair, commits, _ = results["half"]["figures"]
     return [f"half messages: {pair['ratio']:.2f} x publish, {median(commits['ours']):,.0f} checks/s"]
+
+
+def _metrics(results: Saved) -> list[str]:
+    if "metrics" not in results:
+        return []
+    return [f"metrics: a snapshot in {median(results['metrics']['figures'][0]['ours']):,.0f} ms"]
 
 
 def _consumer(results: Saved) -> list[str]:

@@ -12,6 +12,7 @@ from benchmarks.consumer.single import single
 from benchmarks.consumer.threads import threads
 from benchmarks.half import half
 from benchmarks.measure import Result
+from benchmarks.metrics import metrics
 from benchmarks.publish import publish
 from benchmarks.relay.backlog import backlog
 from benchmarks.relay.distinct import distinct, hot_key
@@ -47,6 +48,7 @@ SCENARIOS = (
     Scenario("relay", "backlog", backlog, heavy=True),
     Scenario("relay", "held-transaction", held, heavy=True),
     Scenario("relay", "sustained", sustained, heavy=True),
+    Scenario("metrics", "metrics", metrics, heavy=True),
     Scenario("consumer", "single", single),
     Scenario("consumer", "batches", batches),
     Scenario("consumer", "inbox-cost", inbox_cost),

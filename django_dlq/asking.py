@@ -11,10 +11,10 @@ from django.db import router, transaction
 from django_dlq import tracing
 from django_dlq.checkers import Verdict, checkers
 from django_dlq.conf import conf
+from django_dlq.connections import lost_connection
 from django_dlq.exceptions import CheckerUnreachable, InvalidVerdict, UnknownChecker
 from django_dlq.fingerprint import Failure
 from django_dlq.models import Answer, Asked, HalfMessage
-from django_dlq.runner import lost_connection
 from django_dlq.time_limit import within
 
 ANSWERS = {Verdict.COMMIT: Answer.COMMIT, Verdict.ROLLBACK: Answer.ROLLBACK, Verdict.UNKNOWN: Answer.UNKNOWN}

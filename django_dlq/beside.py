@@ -2,7 +2,8 @@
 
 import threading
 
-from django_dlq.runner import Loop, close_connections
+from django_dlq.connections import close_connections
+from django_dlq.runner import Loop
 
 
 def run_together(loop: Loop, *others: Loop) -> None:

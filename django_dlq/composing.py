@@ -4,16 +4,9 @@ from datetime import timedelta
 
 from django_dlq import debezium, tracing
 from django_dlq.conf import conf
+from django_dlq.encoding import encode_body, encode_headers
 from django_dlq.exceptions import LONGEST_DELAY, InvalidMessage, MessageTooLarge
-from django_dlq.message import (
-    IDENTITY_LENGTH,
-    Headers,
-    Message,
-    encode_body,
-    encode_headers,
-    is_text,
-    new_message_id,
-)
+from django_dlq.message import IDENTITY_LENGTH, Headers, Message, is_text, new_message_id
 from django_dlq.models import StoredMessage
 
 PRIORITIES = range(10)

@@ -89,6 +89,11 @@ class Settings:
         return getattr(settings, "DLQ_STORM_WINDOW", 200)
 
     @property
+    def DLQ_MOST_DEATHS(self) -> int:
+        """How many processes may die with one message in hand, or while they ask about one, before it is given up."""
+        return getattr(settings, "DLQ_MOST_DEATHS", 3)
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)

@@ -13,9 +13,10 @@ from django.db import router, transaction
 from django.db.models import F
 
 from django_dlq.composing import check_key, check_size, check_text
+from django_dlq.encoding import encode_body, encode_headers
 from django_dlq.exceptions import InvalidMessage, ReasonRequired
 from django_dlq.hold_policy import must_hold
-from django_dlq.message import Body, encode_body, encode_headers, new_message_id
+from django_dlq.message import Body, new_message_id
 from django_dlq.models import (
     Actor,
     DeadLetter,

@@ -26,6 +26,7 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── ProcessDied                  with a message in hand, again and again
     ├── GroupIsStopped               too many of its messages failed in this release
     ├── HalfMessageError             about half messages
     │   ├── DecidedOtherwise         it is too late
@@ -222,6 +223,19 @@ class TimeLimitExceeded(DlqError):
     """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
 
     code = "time_limit_exceeded"
+
+
+class ProcessDied(DlqError):
+    """So many processes have died with one message in hand that it is not given to its handler any more.
+
+    `is_only_that`: one has died while it was asked what shall become of it, too, so that nobody is asked again.
+    """
+
+    code = "process_died"
+
+    def __init__(self, reason: str = "", *, is_only_that: bool = False) -> None:
+        super().__init__(reason)
+        self.is_only_that = is_only_that
 
 
 class GroupIsStopped(DlqError):

@@ -27,12 +27,35 @@ class Outbox(Share):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What went out in the last minute, as the history has it. Lag: from `publish` to the broker's confirmation."""
+class Pace:
+    """How fast messages went out, of all or of one topic or lane. Lag: from `publish` to the broker's confirmation."""
 
-    rate: float
-    lag_seconds: float
-    longest_lag_seconds: float
+    rate: float = 0.0
+    lag_seconds: float = 0.0
+    longest_lag_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Pace):
+    """What went out in the last `seconds`, as the history has it. Where it is not exact, it is an estimate."""
+
+    seconds: int
+    exact: bool
+    topics: Mapping[str, Pace]
+    lanes: Mapping[int, Pace]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    """What groups did with messages, by group and outcome: in the last `seconds`, and what is kept up to a bound.
+
+    `kept` has the outcomes other than `handled` only. Where `exact` is false, counting ended before all were counted.
+    """
+
+    seconds: int
+    groups: Mapping[str, Mapping[str, int]]
+    kept: Mapping[str, Mapping[str, int]]
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +137,20 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspected:
+    """A message that processes have died with while they handled nothing else, or that is being tried so just now."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    message_key: str
+    handler: str
+    deaths: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
     """Dead letters by state, counted up to a bound; those that hold their key, by topic; those parked, by group."""
 
@@ -144,11 +181,13 @@ class Snapshot:
     at: datetime
     outbox: Outbox
     published: Published
+    inbox: Inbox
     relays: Relays
     outages: tuple[Outage, ...]
     pauses: tuple[Paused, ...]
     circuits: tuple[OpenCircuit, ...]
     stopped: tuple[Stopped, ...]
+    suspects: tuple[Suspected, ...]
     letters: Letters
     half_messages: HalfMessages
 

@@ -14,18 +14,10 @@ from typing import Any, TypeVar
 from django.db import connections, router, transaction
 
 from django_dlq import message as wire
+from django_dlq.encoding import encode_body, encode_headers
 from django_dlq.exceptions import DependencyDown, Expired, InvalidMessage, Reject, RetryLater, Skip, SwallowedError
 from django_dlq.failure_rule import Compensate, Decision, FailureRule, Fingerprint, check_rule
-from django_dlq.message import (
-    IDENTITY_LENGTH,
-    Body,
-    ReceivedMessage,
-    Record,
-    encode_body,
-    encode_headers,
-    is_text,
-    readable,
-)
+from django_dlq.message import IDENTITY_LENGTH, Body, ReceivedMessage, Record, is_text, readable
 from django_dlq.models import InboxMessage, database_now
 from django_dlq.probes import check_dependency, probe
 from django_dlq.rate_limit import per_second

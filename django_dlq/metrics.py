@@ -6,15 +6,16 @@ table, however long the backlog is.
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Avg, Count, F, Max, Min, Q
+from django.db.models import Count, Min
 
 from django_dlq.checkers import checkers
 from django_dlq.conf import conf
 from django_dlq.figures import (
     HalfMessages,
+    Inbox,
     Letters,
     OpenCircuit,
     Outage,
@@ -26,6 +27,7 @@ from django_dlq.figures import (
     Share,
     Snapshot,
     Stopped,
+    Suspected,
 )
 from django_dlq.message import LANES
 from django_dlq.models import (
@@ -38,20 +40,16 @@ from django_dlq.models import (
     HalfState,
     OutboxMessage,
     Pause,
-    PublishedMessage,
     RelayLane,
     RelayProcess,
     State,
     StoppedGroup,
+    Suspect,
     database_now,
-    in_future,
 )
 from django_dlq.models.backlog import Backlog, Pile, Place, backlog
-
-LATELY: Final = timedelta(minutes=1)
-
-MOST_PUBLISHED: Final = 10_000
-"""Rows of the history, the newest ones, that tell how fast it grows."""
+from django_dlq.models.inflow import inflow
+from django_dlq.models.outflow import outflow
 
 MOST_LETTERS: Final = 10_000
 """Letters of one state that are counted."""
@@ -60,7 +58,7 @@ MOST_HALF_MESSAGES: Final = 10_000
 """Half messages that are counted of each open state, and the newest ones whose states are told."""
 
 MOST_NAMED: Final = 1_000
-"""Pauses, outages and stopped groups that are named."""
+"""Pauses, outages, stopped groups and suspects that are named."""
 
 
 def snapshot() -> Snapshot:
@@ -69,11 +67,13 @@ def snapshot() -> Snapshot:
         at=_now(),
         outbox=outbox(),
         published=published(),
+        inbox=inbox(),
         relays=relays(),
         outages=outages(),
         pauses=pauses(),
         circuits=circuits(),
         stopped=stopped(),
+        suspects=suspects(),
         letters=letters(),
         half_messages=half_messages(),
     )
@@ -96,23 +96,13 @@ def outbox() -> Outbox:
 
 
 def published() -> Published:
-    """Tell how fast messages go out and how long they took, from the newest rows of the history."""
-    rows = PublishedMessage.objects.order_by("-pk")[:MOST_PUBLISHED]
-    lag, lately = F("published_at") - F("created_at"), Q(published_at__gt=in_future(-LATELY))
-    found = rows.aggregate(
-        count=Count("pk", filter=lately),
-        first=Min("published_at", filter=lately),
-        lag=Avg(lag, filter=lately),
-        longest=Max(lag, filter=lately),
-    )
-    seconds = LATELY.total_seconds()
-    if found["count"] == MOST_PUBLISHED:
-        seconds = max(0.001, _age(found["first"], _now()))
-    return Published(
-        rate=found["count"] / seconds,
-        lag_seconds=found["lag"].total_seconds() if found["count"] else 0.0,
-        longest_lag_seconds=found["longest"].total_seconds() if found["count"] else 0.0,
-    )
+    """Tell how fast messages go out and how long they took, by topic and lane, from what the history got lately."""
+    return outflow()
+
+
+def inbox() -> Inbox:
+    """Tell what groups did lately with the messages that came, and how many they passed over."""
+    return inflow()
 
 
 def relays() -> Relays:
@@ -200,6 +190,24 @@ def stopped() -> tuple[Stopped, ...]:
             error_class=row.error_class,
             error_message=row.error_message,
             fingerprint=row.fingerprint,
+        )
+        for row in rows
+    )
+
+
+def suspects() -> tuple[Suspected, ...]:
+    """Tell which messages processes seem to die of, those with the most deaths first."""
+    rows = Suspect.objects.filter(deaths__gt=1).order_by("-deaths", "pk")[:MOST_NAMED]
+    return tuple(
+        Suspected(
+            group=row.group,
+            topic=row.topic,
+            partition=row.partition,
+            offset=row.offset,
+            message_key=row.message_key,
+            handler=row.handler,
+            deaths=row.deaths,
+            since=row.begun_at,
         )
         for row in rows
     )

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final, NamedTuple, TypeVar
 
 from django_dlq.by_class import check_classes
+from django_dlq.connections import close_connections
 from django_dlq.exceptions import HandlerConflict
-from django_dlq.runner import close_connections
 
 ProbeFunction = Callable[[], object]
 ProbeFn = TypeVar("ProbeFn", bound=ProbeFunction)

@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 from django_dlq import signals
 from django_dlq.conf import conf
-from django_dlq.exceptions import Expired, HandlerConflict, UnknownHandler
+from django_dlq.exceptions import Expired, HandlerConflict, ProcessDied, UnknownHandler
 from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
 from django_dlq.probes import probes
@@ -46,6 +46,11 @@ class Handler:
     messages_per_second: float | None = None
     ordered: bool = False
     depends_on: str = ""
+    # The dotted path of the callable, as dead letters name it; once, since each message asks for it several times.
+    name: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", dotted_path(self.function))  # the dataclass is frozen
 
     def call(self, messages: Sequence[ReceivedMessage]) -> None:
         """Call the function with the messages as a list, or with each of them.
@@ -67,18 +72,13 @@ class Handler:
         for message in messages:
             cast("HandlerFunction", self.function)(message)
 
-    @property
-    def name(self) -> str:
-        """The dotted path of the callable, as dead letters name it."""
-        return dotted_path(self.function)
-
     def takes(self, topic: str, tag: str) -> bool:
         """Tell whether a message of this topic with this tag is for this handler."""
         return topic in self.topics and (not self.tags or tag in self.tags)
 
     def delay_after(self, attempt: int, error: BaseException) -> timedelta | None:
         """Return how long to wait after this failed attempt (the first is 1), or None if the message is dead."""
-        if isinstance(error, (Expired, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
+        if isinstance(error, (Expired, ProcessDied, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
             return None
         return (self.retry or _default_policy()).delay_after(attempt, error)
 

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from django_dlq import burial, dependencies, failures, inbox, signals, tracing
 from django_dlq.conf import conf
+from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.stops import Stops
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
@@ -18,7 +19,6 @@ from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.models import DeadLetter
 from django_dlq.registry import Handler, handlers
-from django_dlq.runner import lost_connection
 
 BATCH = 100
 SECONDS_PER_ROUND = 1.0

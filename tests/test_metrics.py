@@ -4,6 +4,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -16,6 +17,7 @@ from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
     HalfMessage,
+    InboxMessage,
     OutboxMessage,
     Pause,
     PublishedMessage,
@@ -24,6 +26,9 @@ from django_dlq.models import (
     State,
     backlog,
     in_future,
+    inflow,
+    lately,
+    outflow,
     quick_read,
 )
 from django_dlq.models.backlog import Backlog, Counted
@@ -49,10 +54,11 @@ def run_relay(owner: str, *lanes: int, rate: float = 0.0, lease: timedelta = MIN
         RelayLane.objects.create(lane=lane, owner=owner, epoch=1, leased_until=in_future(lease))
 
 
-def publish(pk: int, *, seconds_ago: float, lag: float) -> None:
+def publish(pk: int, *, seconds_ago: float, lag: float = 0.0, topic: str = "orders", lane: int = 0) -> None:
     PublishedMessage.objects.create(
         outbox_id=pk,
-        topic="orders",
+        topic=topic,
+        lane=lane,
         published_at=in_future(-seconds_ago * SECOND),
         created_at=in_future(-(seconds_ago + lag) * SECOND),
     )
@@ -299,12 +305,125 @@ class TestPublished:
 
         assert (found.rate, found.lag_seconds, found.longest_lag_seconds) == (0, 0, 0)
 
-    def test_of_a_fast_history_only_the_newest_rows_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(metrics, "MOST_PUBLISHED", 4)
-        for pk in range(8):
-            publish(pk, seconds_ago=10 - pk, lag=1)
+    def test_what_is_sent_late_counts_though_its_id_is_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lately, "MOST_READ", 4)
+        for pk in range(3):  # of a topic that was paused
+            publish(pk, seconds_ago=1, lag=3600)
+        for pk in range(10, 20):
+            publish(pk, seconds_ago=600)
+        found = metrics.published()
 
-        assert metrics.published().rate == pytest.approx(4 / 6, rel=0.2)
+        assert (found.rate, found.seconds, found.exact) == (3 / 60, 60, True)
+        assert found.lag_seconds == pytest.approx(3600, abs=0.1)
+
+    def test_rate_and_lag_are_told_by_topic_and_lane(self) -> None:
+        publish(1, seconds_ago=1, lag=2, topic="orders", lane=1)
+        publish(2, seconds_ago=1, lag=4, topic="orders", lane=7)
+        publish(3, seconds_ago=1, lag=9, topic="payments", lane=7)
+        found = metrics.published()
+
+        assert {topic: round(pace.rate * 60) for topic, pace in found.topics.items()} == {"orders": 2, "payments": 1}
+        assert {lane: round(pace.rate * 60) for lane, pace in found.lanes.items()} == {1: 1, 7: 2}
+        assert found.topics["orders"].lag_seconds == pytest.approx(3, abs=0.1)
+        assert found.topics["orders"].longest_lag_seconds == pytest.approx(4, abs=0.1)
+        assert found.lanes[7].lag_seconds == pytest.approx(6.5, abs=0.1)
+        assert found.longest_lag_seconds == pytest.approx(9, abs=0.1)
+
+    def test_a_message_keeps_its_lane_in_the_history(self) -> None:
+        row = OutboxMessage(topic="orders", key="7", body=b"")
+        row.save()
+        assert row.lane
+        OutboxMessage.objects.complete([(row.pk, 0, 0)])
+
+        assert PublishedMessage.objects.get().lane == row.lane
+
+    def test_of_a_fast_history_fewer_seconds_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lately, "MOST_READ", 4)
+        for pk in range(4):
+            publish(pk, seconds_ago=5)
+        publish(9, seconds_ago=30)
+        found = metrics.published()
+
+        assert (found.rate, found.seconds, found.exact) == (4 / 10, 10, True)
+
+    def test_in_the_shortest_window_all_is_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lately, "MOST_READ", 1)
+        monkeypatch.setattr(lately, "WINDOWS", (60, 30))
+        for pk in range(4):
+            publish(pk, seconds_ago=1)
+
+        assert (metrics.published().rate, metrics.published().seconds) == (4 / 30, 30)
+
+    def test_where_nothing_can_be_read_in_time_pages_are_drawn_by_lot(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(outflow, "quick_read", lambda *_arguments, **_options: None)
+        for pk in range(4):
+            publish(pk, seconds_ago=1, lag=2)
+        publish(9, seconds_ago=90)
+        found = metrics.published()
+
+        assert not found.exact
+        if connection.vendor == "postgresql":  # all of so few pages
+            assert (found.rate, found.topics["orders"].rate) == (4 / 60, 4 / 60)
+            assert found.lag_seconds == pytest.approx(2, abs=0.1)
+        else:
+            assert (found.rate, found.topics) == (0, {})
+
+
+def handle(count: int = 1, *, group: str = "shipping", seconds_ago: float = 1, **columns: str) -> None:
+    InboxMessage.objects.bulk_create(
+        InboxMessage(
+            group=group, message_key=uuid4().hex, topic="orders", handled_at=in_future(-seconds_ago * SECOND), **columns
+        )
+        for _ in range(count)
+    )
+
+
+class TestInbox:
+    def test_what_groups_did_lately_is_counted_by_outcome(self) -> None:
+        handle(3)
+        handle(1, outcome="skipped")
+        handle(2, group="billing", outcome="compensated")
+        handle(5, seconds_ago=90)
+        found = metrics.inbox()
+
+        assert (found.seconds, found.exact) == (60, True)
+        assert found.groups == {
+            "billing": {"handled": 0, "skipped": 0, "compensated": 2},
+            "shipping": {"handled": 3, "skipped": 1, "compensated": 0},
+        }
+
+    def test_what_was_skipped_is_counted_as_long_as_the_inbox_has_it(self) -> None:
+        handle(2, outcome="skipped", seconds_ago=86_400)
+        handle(1, outcome="compensated", seconds_ago=3600)
+        handle(4, seconds_ago=3600)
+        found = metrics.inbox()
+
+        assert found.groups == {}
+        assert found.kept == {"shipping": {"skipped": 2, "compensated": 1}}
+
+    def test_counting_ends_at_a_bound_and_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inflow, "MOST_ODD", 3)
+        handle(5, outcome="skipped", seconds_ago=3600)
+        found = metrics.inbox()
+
+        assert found.kept == {"shipping": {"skipped": 4, "compensated": 0}}
+        assert not found.exact
+
+    def test_of_a_busy_inbox_fewer_seconds_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lately, "MOST_READ", 3)
+        handle(3, seconds_ago=5)
+        handle(9, seconds_ago=30)
+        found = metrics.inbox()
+
+        assert found.seconds == 10
+        assert found.groups["shipping"]["handled"] == 3
+
+    def test_what_cannot_be_read_in_time_is_not_taken_for_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inflow, "quick_read", lambda *_arguments, **_options: None)
+        handle(3)
+        found = metrics.inbox()
+
+        assert (found.groups, found.kept, found.exact) == ({}, {}, False)
 
 
 class TestLetters:

@@ -11,15 +11,13 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from django_dlq import runner, signals
+from django_dlq.connections import close_connections, open_connections
 from django_dlq.exceptions import BrokerUnavailable, Reject
 from django_dlq.runner import (
     COLLECT_AFTER,
     SUPERVISOR,
     Loop,
-    close_connections,
     collecting_rarely,
-    lost_connection,
-    open_connections,
     orphaned,
     pause_after,
     rest_after,
@@ -392,37 +390,6 @@ def test_a_process_is_orphaned_when_its_supervisor_is_no_longer_its_parent(monke
 
 @pytest.mark.django_db(transaction=True)
 class TestConnections:
-    def test_a_wrong_statement_is_no_lost_connection(self):
-        connection.ensure_connection()
-
-        assert not lost_connection(OperationalError("deadlock detected"))
-        assert not lost_connection(ValueError("no"))
-        assert not lost_connection(DatabaseError("wrong SQL"))
-
-    @pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("gone")], ids=repr)
-    def test_a_connection_that_does_not_answer_is_lost(self, monkeypatch, error):
-        monkeypatch.setattr(connection, "is_usable", lambda: False)
-
-        assert lost_connection(error)
-
-    def test_a_database_that_cannot_be_reached_is_lost(self, monkeypatch):
-        def refused():
-            raise OperationalError("connection refused")
-
-        monkeypatch.setattr(connection, "ensure_connection", refused)
-
-        assert lost_connection(OperationalError("gone"))
-
-    def test_closed_connections_are_made_anew(self):
-        connection.ensure_connection()
-        before = open_connections()
-        close_connections()
-
-        assert open_connections() == [None]
-        connection.ensure_connection()
-        assert open_connections()[0] is not None
-        assert open_connections() != before
-
     def test_after_a_database_error_the_connection_is_closed(self, rests):
         connection.ensure_connection()
         run(OperationalError("gone"))

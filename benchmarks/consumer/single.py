@@ -1,6 +1,7 @@
 """How fast one consumer process handles messages, one transaction each, in one thread."""
 
-from django.db import connection
+import confluent_kafka
+from django.db import connection, transaction
 
 from benchmarks import kafka, raw
 from benchmarks.consumer import topic
@@ -12,8 +13,11 @@ MESSAGES = 2_000
 
 
 def single(rounds: int) -> Result:
-    """Let the consumer and the loop by hand take turns, poll by poll, with the messages of one topic."""
-    return Result(figures=[_measure(cluster, rounds) for cluster in kafka.each()])
+    """Let the consumer and two loops by hand take turns, poll by poll, with the messages of one topic.
+
+    One of them says its statements through psycopg, the other says the same ones through Django: as a handler does.
+    """
+    return Result(figures=[figure for cluster in kafka.each() for figure in _measure(cluster, rounds)])
 
 
 def handle(message: ReceivedMessage) -> None:
@@ -22,14 +26,35 @@ def handle(message: ReceivedMessage) -> None:
         cursor.execute(raw.ORDER, (message.json()["order"],))
 
 
-def _measure(cluster: Cluster, rounds: int) -> Comparison:
-    ours, by_hand = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
+def consume_through_django(_: raw.Connection, consumer: confluent_kafka.Consumer, group: str, limit: int) -> int:
+    """Do what `raw.consume` does with Django's connection, as it is configured by default."""
+    messages = raw.poll(consumer, limit)
+    for message in messages:
+        message_id = raw.message_id_of(message)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(raw.CLAIM, (group, message_id, message_id, message.topic()))
+            if cursor.rowcount:
+                cursor.execute(raw.ORDER, (raw.order_of(message),))
+    if messages:
+        consumer.commit(asynchronous=False)
+    return len(messages)
+
+
+def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
+    ours, by_hand, through_django = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
     name, note = f"single messages, {cluster.name} Kafka", "one INSERT per handler"
-    return Comparison(name=name, unit="msg/s", ours=ours, other=by_hand, goal="0.8 x", note=note)
+    floor = f"the same four statements through Django, by hand, {cluster.name} Kafka"
+    return [
+        Comparison(name=name, unit="msg/s", ours=ours, other=by_hand, goal="0.8 x", note=note),
+        Comparison(name=floor, unit="msg/s", ours=through_django, other=by_hand, note="nothing of django_dlq"),
+    ]
 
 
 def _round(cluster: Cluster) -> list[float]:
     name = topic.filled(cluster, MESSAGES)
-    with topic.ours(name, handle) as ours, topic.by_hand(cluster, name, raw.consume) as by_hand:
-        warm = [topic.until_first(act) for act in (ours, by_hand)]
-        return rates_in_turns([ours, by_hand], MESSAGES - max(warm))
+    raw_loop = topic.by_hand(cluster, name, raw.consume)
+    django_loop = topic.by_hand(cluster, name, consume_through_django)
+    with topic.ours(name, handle) as ours, raw_loop as by_hand, django_loop as through_django:
+        loops = [ours, by_hand, through_django]
+        warm = [topic.until_first(loop) for loop in loops]
+        return rates_in_turns(loops, MESSAGES - max(warm))

@@ -64,7 +64,7 @@ def ours(topic: str, function: Any, **options: Any) -> Iterator[RunOnce]:
 @contextmanager
 def by_hand(cluster: Cluster, topic: str, loop: Loop, *, limit: int | None = None) -> Iterator[RunOnce]:
     """Read it by a loop of raw.py."""
-    group = f"raw-{uuid.uuid4().hex[:8]}"
+    group = f"by-hand-{uuid.uuid4().hex[:8]}"
     options = {"group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
     consumer = confluent_kafka.Consumer({"bootstrap.servers": cluster.bootstrap, **options})
     consumer.subscribe([topic])

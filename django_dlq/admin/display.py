@@ -11,11 +11,11 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_dlq.models import DeadLetter, State
+from django_dlq.models import DeadLetter, HalfMessage, HalfState, State
 
 NOTHING: Final = "-"
 
-ICONS: Final = {
+ICONS: Final[dict[str, str]] = {
     State.RETRYING: "↻",
     State.DEAD: "✖",
     State.REPLAYING: "➤",
@@ -23,6 +23,10 @@ ICONS: Final = {
     State.RESOLVED: "✔",
     State.DISCARDED: "⊘",
     State.COMPENSATED: "⇄",
+    HalfState.PREPARED: "◐",
+    HalfState.UNDECIDED: "?",
+    HalfState.COMMITTED: "✔",
+    HalfState.ROLLED_BACK: "↶",
 }
 
 
@@ -37,14 +41,13 @@ class Labelled(str):
         return self.rpartition(".")[2] or self
 
 
-def badge(state: str) -> SafeString:
+def badge(row: DeadLetter | HalfMessage) -> SafeString:
     """Show a state as an icon and a word, so that colour alone never carries it."""
-    known = State(state)
     return format_html(
         '<span class="dlq-state dlq-state-{}"><span class="dlq-icon" aria-hidden="true">{}</span> {}</span>',
-        known.value,
-        ICONS[known],
-        known.label,
+        row.state,
+        ICONS[row.state],
+        row.get_state_display(),
     )
 
 

@@ -1,7 +1,7 @@
-"""The filters of the dead letters' list."""
+"""The filters of the lists."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq.admin.display import ICONS
-from django_dlq.models import DeadLetter, State
+from django_dlq.models import DeadLetter, HalfState, State
 
+OPEN: Final = "open"
 ALL: Final = "all"
 COUNTED: Final = 1_000
 """Letters of one state that are counted: an index gives as many at once, and "1000+" tells an operator enough."""
@@ -26,59 +27,71 @@ class StateFilter(admin.SimpleListFilter):
 
     title = gettext_lazy("state")
     parameter_name = "state"
+    default: ClassVar[str] = State.DEAD
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the states, with how many letters are in each."""
-        return [(state.value, f"{ICONS[state]} {state.label} ({_count(state)})") for state in State]
+        """Return the states, with how many letters are in each; "all" must be asked for."""
+        return [*((state, f"{ICONS[state]} {state.label} ({_count(state)})") for state in State), (ALL, _("All"))]
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Return the links, the default first; "all" must be asked for."""
-        chosen = self.value() or State.DEAD
+        """Return the links."""
         for value, title in self.lookup_choices:
             query = changelist.get_query_string({self.parameter_name: value})
-            yield {"selected": chosen == value, "query_string": query, "display": title}
-        everything = changelist.get_query_string({self.parameter_name: ALL})
-        yield {"selected": chosen == ALL, "query_string": everything, "display": _("All")}
+            yield {"selected": (self.value() or self.default) == value, "query_string": query, "display": title}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow the list."""
-        chosen = self.value() or State.DEAD
-        if chosen == ALL:
-            return queryset
-        # A state that does not exist shows no letters, rather than all of them.
+        """Narrow the list; a state that does not exist shows nothing, rather than all."""
+        chosen = self.value() or self.default
+        return queryset if chosen == ALL else self.narrowed(queryset, chosen)
+
+    def narrowed(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows in this state."""
         return queryset.filter(state=chosen)
 
 
-class SameCauseFilter(admin.SimpleListFilter):
-    """Letters with one fingerprint; it is reached from a letter's page, and shown only while it is in force."""
+class HalfStateFilter(StateFilter):
+    """Half messages in one state. Without a choice: those that nobody has decided."""
+
+    default = OPEN
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the states."""
+        states = ((state, f"{ICONS[state]} {state.label}") for state in HalfState)
+        return [(OPEN, _("not decided")), *states, (ALL, _("All"))]
+
+    def narrowed(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows in this state, or those that nobody has decided."""
+        return queryset.filter(decided_at=None) if chosen == OPEN else super().narrowed(queryset, chosen)
+
+
+class LinkedFilter(admin.SimpleListFilter):
+    """One value of a column, which a link on another page asks for; shown only while it is in force."""
+
+    most_shown = 255
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return what was asked for."""
+        chosen = self.used_parameters.get(str(self.parameter_name))
+        return [(chosen, chosen[: self.most_shown])] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the list."""
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class SameCauseFilter(LinkedFilter):
+    """Letters with one fingerprint; it is reached from a letter's page."""
 
     title = gettext_lazy("same cause")
     parameter_name = "fingerprint"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the fingerprint that was asked for."""
-        chosen = self.used_parameters.get(self.parameter_name)
-        return [(chosen, chosen[:12])] if chosen else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow the list."""
-        return queryset.filter(fingerprint=self.value()) if self.value() else queryset
+    most_shown = 12
 
 
-class DependencyFilter(admin.SimpleListFilter):
-    """Letters that died of one dependency; it is reached from the dependency's page, and shown only while in force."""
+class DependencyFilter(LinkedFilter):
+    """Letters that died of one dependency; it is reached from the dependency's page."""
 
     title = gettext_lazy("died of")
     parameter_name = "dependency"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the dependency that was asked for."""
-        chosen = self.used_parameters.get(self.parameter_name)
-        return [(chosen, chosen)] if chosen else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow the list."""
-        return queryset.filter(dependency=self.value()) if self.value() else queryset
 
 
 class ValuesFilter(admin.AllValuesFieldListFilter):

@@ -1,23 +1,14 @@
-"""How half messages look in lists and on pages, and a chart of how long they have been waiting for a person."""
+"""What the list of half messages warns of, and a chart of how long they have been waiting for a person."""
 
 from datetime import timedelta
 from typing import Any, Final
 
 from django.db.models import Count, Q
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq.checkers import checkers
 from django_dlq.models import HalfMessage, HalfState, in_future
-
-ICONS: Final = {
-    HalfState.PREPARED: "◐",
-    HalfState.UNDECIDED: "?",
-    HalfState.COMMITTED: "✔",
-    HalfState.ROLLED_BACK: "↶",
-}
 
 AGES: Final = (
     (timedelta(hours=1), gettext_lazy("up to 1 hour")),
@@ -32,17 +23,6 @@ WIDEST: Final = 300
 
 BAR: Final = 26
 """The height of a bar with the space below it."""
-
-
-def half_badge(state: str) -> SafeString:
-    """Show a state as an icon and a word, so that colour alone never carries it."""
-    known = HalfState(state)
-    return format_html(
-        '<span class="dlq-state dlq-state-{}"><span class="dlq-icon" aria-hidden="true">{}</span> {}</span>',
-        known.value,
-        ICONS[known],
-        known.label,
-    )
 
 
 def missing_checker(half: HalfMessage) -> bool:

@@ -1,18 +1,13 @@
 """What the page of one half message shows: what it waits for, what to do, and every check."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
 
-from django.contrib.admin.sites import AdminSite
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_dlq.admin.display import absent, when
-from django_dlq.admin.half_display import half_badge, missing_checker
-from django_dlq.admin.half_verbs import HALF_VERBS
-from django_dlq.admin.letter_page import Button
+from django_dlq.admin.display import absent, badge, when
+from django_dlq.admin.half_display import missing_checker
 from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import Fact
 from django_dlq.models import Answer, HalfMessage, HalfMessageCheck, HalfState
@@ -43,16 +38,15 @@ ICONS: Final = {
 }
 
 
-def half_context(request: HttpRequest, site: AdminSite, half: HalfMessage) -> dict[str, Any]:
+def half_context(request: HttpRequest, half: HalfMessage) -> dict[str, Any]:
     """Return everything that the page of a half message shows."""
     lines = list(half.timeline.order_by("-id")[: MOST_CHECKS + 1])
     is_orphan = missing_checker(half)
     return {
         "half": half,
-        "badge": half_badge(half.state),
+        "badge": badge(half),
         "advice": NOBODY if is_orphan else ADVICE[HalfState(half.state)],
         "is_orphan": is_orphan,
-        "buttons": _buttons(request, site, half),
         "check_facts": _check_facts(half),
         "facts": [
             *identity_facts(half),
@@ -64,21 +58,6 @@ def half_context(request: HttpRequest, site: AdminSite, half: HalfMessage) -> di
         "has_more_lines": len(lines) > MOST_CHECKS,
         **message_context(request, half),
     }
-
-
-def _buttons(request: HttpRequest, site: AdminSite, half: HalfMessage) -> list[Button]:
-    filters = request.GET.get("_changelist_filters", "")
-    query = f"?{urlencode({'_changelist_filters': filters})}" if filters else ""
-    return [
-        Button(
-            name=verb.name,
-            label=verb.label,
-            url=reverse(f"admin:django_dlq_halfmessage_{verb.name}", args=[half.pk], current_app=site.name) + query,
-            why_not=verb.why_not(request.user, half),
-            is_main=False,
-        )
-        for verb in HALF_VERBS.values()
-    ]
 
 
 def _check_facts(half: HalfMessage) -> list[Fact]:

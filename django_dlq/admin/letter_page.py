@@ -1,20 +1,17 @@
 """What the page of one dead letter shows: what it is, what went wrong, what to do, and what happened so far."""
 
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django.contrib.admin.sites import AdminSite
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq.admin.display import ICONS, Labelled, absent, badge, relative, when
+from django_dlq.admin.links import list_link, page_link
 from django_dlq.admin.message_page import identity_facts, message_context
 from django_dlq.admin.read_only import Fact
-from django_dlq.admin.verbs import VERBS
 from django_dlq.models import (
     DeadLetter,
     DeadLetterEvent,
@@ -69,17 +66,6 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Button:
-    """One thing to do; `why_not` says why it cannot be done."""
-
-    name: str
-    label: Any
-    url: str
-    why_not: str
-    is_main: bool
-
-
 def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> dict[str, Any]:
     """Return everything that the page of a letter shows."""
     events = list(letter.events.order_by("-id")[: MOST_EVENTS + 1])
@@ -87,16 +73,15 @@ def letter_context(request: HttpRequest, site: AdminSite, letter: DeadLetter) ->
     return {
         "letter": letter,
         "error": error,
-        "badge": badge(letter.state),
+        "badge": badge(letter),
         "advice": _advice(letter),
-        "buttons": _buttons(request, site, letter),
         "failure_facts": _failure_facts(letter),
         "facts": [*identity_facts(letter), *_place_facts(letter)],
         "events": [_line(site, event) for event in events[:MOST_EVENTS]],
         "has_more_events": len(events) > MOST_EVENTS,
         "same_cause": _same_cause(site, letter),
-        "original_of_this": letter.corrects_id and _letter_url(site, letter.corrects_id),
-        "copies": [(copy, _letter_url(site, copy)) for copy in letter.corrected_by.values_list("pk", flat=True)],
+        "original_of_this": letter.corrects_id and _letter_link(site, letter.corrects_id),
+        "copies": [(copy, _letter_link(site, copy)) for copy in letter.corrected_by.values_list("pk", flat=True)],
         "elsewhere": _elsewhere(request, site, letter),
         "waiting_behind": count_waiting(behind(letter))[0] if letter.holds_key else "",
         "parked_behind": _parked_behind(letter),
@@ -112,23 +97,6 @@ def _advice(letter: DeadLetter) -> str:
     return _("It is tried again by itself, %(when)s. You need not do anything.") % {
         "when": _("next") if due is None else relative(due)
     }
-
-
-def _buttons(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> list[Button]:
-    filters = request.GET.get("_changelist_filters", "")
-    query = f"?{urlencode({'_changelist_filters': filters})}" if filters else ""
-    why_not = {verb.name: verb.why_not(request.user, letter) for verb in VERBS}
-    main = next((name for name in ("replay", "restore") if not why_not[name]), None)
-    return [
-        Button(
-            name=verb.name,
-            label=verb.label,
-            url=reverse(f"admin:django_dlq_deadletter_{verb.name}", args=[letter.pk], current_app=site.name) + query,
-            why_not=why_not[verb.name],
-            is_main=verb.name == main,
-        )
-        for verb in VERBS
-    ]
 
 
 def _failure_facts(letter: DeadLetter) -> list[Fact]:
@@ -167,7 +135,7 @@ def _line(site: AdminSite, event: DeadLetterEvent) -> dict[str, Any]:
 
 
 def _numbered(site: AdminSite, pk: int | None) -> tuple[int, str] | None:
-    return None if pk is None else (pk, _letter_url(site, pk))
+    return None if pk is None else (pk, _letter_link(site, pk))
 
 
 def _parked_behind(letter: DeadLetter) -> str:
@@ -183,7 +151,7 @@ def _same_cause(site: AdminSite, letter: DeadLetter) -> dict[str, Any] | None:
     count = others.order_by()[: SAME_CAUSE_COUNTED + 1].count()
     return {
         "count": f"{SAME_CAUSE_COUNTED}+" if count > SAME_CAUSE_COUNTED else count,
-        "url": _list_url(site, DeadLetter, fingerprint=letter.fingerprint, state="all"),
+        "url": page_link(site, DeadLetter, "changelist", fingerprint=letter.fingerprint, state="all"),
     }
 
 
@@ -197,16 +165,11 @@ def _elsewhere(request: HttpRequest, site: AdminSite, letter: DeadLetter) -> lis
         (InboxMessage, _("Handled by groups"), ", ".join(handled.values_list("group", flat=True)[:10]) or 0),
     ]
     return [
-        {"label": label, "found": found, "url": _list_url(site, model, q=letter.message_key)}
+        {"label": label, "found": found, "url": url}
         for model, label, found in places
-        if request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+        if (url := list_link(request, site, model, q=letter.message_key))
     ]
 
 
-def _letter_url(site: AdminSite, pk: int) -> str:
-    return reverse("admin:django_dlq_deadletter_change", args=[pk], current_app=site.name)
-
-
-def _list_url(site: AdminSite, model: type[Model], **query: str) -> str:
-    path = reverse(f"admin:django_dlq_{model._meta.model_name}_changelist", current_app=site.name)
-    return f"{path}?{urlencode(query)}"
+def _letter_link(site: AdminSite, pk: int) -> str:
+    return page_link(site, DeadLetter, "change", pk)

@@ -116,7 +116,7 @@ class InboxMessageAdmin(ReadOnlyAdmin):
     """Which group is done with which message, and why it was not simply handled if it was not."""
 
     list_display = ("message_key", "group", "topic", "what_was_done", "handled")
-    list_filter = ("handled_at",)
+    list_filter = ("outcome", "handled_at")
     search_help_text = gettext_lazy("A message key. With * at the end: all that begin with it.")
     empty_list = gettext_lazy("No message has been handled yet, or retention has deleted it.")
 

@@ -2,25 +2,21 @@
 
 from typing import Any, Final
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.models import DELETION, LogEntry
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_dlq import switches
+from django_dlq.admin.asking import AskingAdmin
 from django_dlq.admin.display import absent, one_line, two_lines, when
-from django_dlq.admin.pause_forms import PauseForm, ResumeForm
-from django_dlq.admin.read_only import LightChangeList, ReadOnlyAdmin, column
-from django_dlq.exceptions import DeskError
+from django_dlq.admin.links import row_link
+from django_dlq.admin.pause_verbs import PAUSE, RESUME
+from django_dlq.admin.read_only import LightChangeList, column
 from django_dlq.models import Pause, Scope, count_waiting
 
 MOST_ACTS: Final = 20
@@ -39,9 +35,10 @@ class CountedChangeList(LightChangeList):
 
 
 @admin.register(Pause)
-class PauseAdmin(ReadOnlyAdmin):
+class PauseAdmin(AskingAdmin):
     """What is paused. Pausing takes the permission `add_pause`, resuming `delete_pause`; both ask for a reason."""
 
+    verbs = (PAUSE, RESUME)
     change_list_template = "admin/django_dlq/pause/change_list.html"
     detail_template = "admin/django_dlq/pause/detail.html"
     list_display_links = ("what",)
@@ -50,11 +47,7 @@ class PauseAdmin(ReadOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Tell whether the person may pause."""
-        return self.has_view_permission(request) and super(ReadOnlyAdmin, self).has_add_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell whether the person may resume."""
-        return self.has_view_permission(request) and super(ReadOnlyAdmin, self).has_delete_permission(request, obj)
+        return self.may(request, PAUSE)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Use the list that counts."""
@@ -63,7 +56,7 @@ class PauseAdmin(ReadOnlyAdmin):
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         """Show the way to resume only to who may go it."""
         columns = ("what", "waits", "why", "since")
-        return (*columns, "resume") if self.has_delete_permission(request) else columns
+        return (*columns, "resume") if self.may(request, RESUME) else columns
 
     @column(gettext_lazy("what"), "topic")
     def what(self, row: Pause) -> SafeString:
@@ -89,7 +82,7 @@ class PauseAdmin(ReadOnlyAdmin):
     @column(gettext_lazy("resume"))
     def resume(self, row: Pause) -> SafeString:
         """Show the way to the page that asks before resuming."""
-        return format_html('<a href="{}">{}…</a>', self._url("delete", row.pk), _("Resume"))
+        return format_html('<a href="{}">{}…</a>', row_link(self.admin_site, row, RESUME.name), RESUME.label)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show what is paused, and what was done lately."""
@@ -105,67 +98,7 @@ class PauseAdmin(ReadOnlyAdmin):
             (_("Since"), when(row.at)),
             (_("By"), row.actor_name),
         ]
-        resume_url = self._url("delete", row.pk) if self.has_delete_permission(request, row) else ""
-        return {"facts": facts, "pause": row, "resume_url": resume_url}
-
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Ask what to pause, and pause it. What the address names is filled in, and nothing more."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = PauseForm(request.POST) if request.method == "POST" else PauseForm(initial=request.GET.dict())
-        if request.method == "POST" and form.is_valid():
-            try:
-                self._pause(request, form)
-            except DeskError as error:
-                form.add_error(None, str(error))
-            else:
-                return HttpResponseRedirect(self._url("changelist"))
-        context = {"title": _("Pause"), "form": form, "back_url": self._url("changelist")}
-        return self._page(request, "admin/django_dlq/pause/pause.html", context)
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Ask before resuming, and resume."""
-        row = self.get_object(request, unquote(object_id))
-        if not self.has_delete_permission(request, row):
-            raise PermissionDenied
-        if row is None:
-            messages.warning(request, _("It is not paused any more. Nothing was changed."))
-            return HttpResponseRedirect(self._url("changelist"))
-        form = ResumeForm(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            self._resume(request, row, form.cleaned_data["reason"])
-            return HttpResponseRedirect(self._url("changelist"))
-        context = {"title": _("Resume?"), "form": form, "back_url": self._url("changelist")}
-        return self._page(request, "admin/django_dlq/pause/resume.html", context | self.row_context(request, row))
-
-    def _pause(self, request: HttpRequest, form: PauseForm) -> None:
-        pause, is_new = switches.pause(**form.thing, actor=_actor(request), reason=form.cleaned_data["reason"])
-        if is_new:
-            messages.success(request, _("Paused: %(what)s.") % {"what": pause})
-        else:
-            text = _("Paused already by %(name)s: %(what)s. Nothing was changed.")
-            messages.warning(request, text % {"what": pause, "name": pause.actor_name})
-
-    def _resume(self, request: HttpRequest, row: Pause, reason: str) -> None:
-        thing = {"broker": row.broker} if row.scope == Scope.BROKER else {"topic": row.topic, "key": row.key}
-        if switches.resume(**thing, actor=_actor(request), reason=reason):
-            messages.success(request, _("Resumed: %(what)s.") % {"what": row})
-        else:
-            messages.warning(request, _("It is not paused any more. Nothing was changed."))
-
-    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        return TemplateResponse(request, template, self.page_context(request) | context)
-
-    def _url(self, name: str, *args: Any) -> str:
-        return reverse(f"admin:django_dlq_pause_{name}", args=args, current_app=self.admin_site.name)
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.user
+        return {"facts": facts, "pause": row, "resume_url": self.way_to(request, RESUME, row)}
 
 
 def _acts() -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq.admin.display import absolute
+from django_dlq.admin.links import row_link
 from django_dlq.admin.producer_form import ProducerForm
 from django_dlq.admin.read_only import column
 from django_dlq.models import Producer
@@ -80,7 +81,7 @@ class ProducerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def response_add(self, request: HttpRequest, obj: Producer, post_url_continue: str | None = None) -> HttpResponse:
         """Go on to the secret: without one the producer is not asked."""
         super().response_add(request, obj, post_url_continue)
-        return HttpResponseRedirect(self._url("secret", obj.pk))
+        return HttpResponseRedirect(row_link(self.admin_site, obj, "secret"))
 
     def secret_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask before a secret is replaced or forgotten; show a new one this once, and nowhere else."""
@@ -92,12 +93,12 @@ class ProducerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if request.POST.get("present") != _digest(row):
             # Whoever reloads the page that shows a secret would else make another one, and the first would be lost.
             messages.warning(request, _("The secrets were changed meanwhile. Nothing was done."))
-            return HttpResponseRedirect(self._url("secret", row.pk))
+            return HttpResponseRedirect(row_link(self.admin_site, row, "secret"))
         if "forget" in request.POST:
             row.forget_old_secret()
             self.log_change(request, row, _("Forgot the old secret."))
             messages.success(request, _("Only the newest secret is valid now."))
-            return HttpResponseRedirect(self._url("change", row.pk))
+            return HttpResponseRedirect(row_link(self.admin_site, row))
         secret = row.replace_secret()
         self.log_change(request, row, _("Made a new secret."))
         return self._page(request, row, shown=secret.reveal())
@@ -111,14 +112,11 @@ class ProducerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "row": row,
             "shown": shown,
             "present": _digest(row),
-            "back_url": self._url("change", row.pk),
+            "back_url": row_link(self.admin_site, row),
         }
         response = TemplateResponse(request, "admin/django_dlq/producer/secret.html", context)
         response["Cache-Control"] = "no-store"
         return response
-
-    def _url(self, name: str, *args: Any) -> str:
-        return reverse(f"admin:django_dlq_producer_{name}", args=args, current_app=self.admin_site.name)
 
 
 def _digest(row: Producer) -> str:

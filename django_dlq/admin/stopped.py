@@ -1,12 +1,11 @@
 """What keeps messages in the outbox on purpose: pauses, and dead letters that hold their keys."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from django.contrib.admin.sites import AdminSite
 from django.http import HttpRequest
-from django.urls import reverse
 
+from django_dlq.admin.links import list_link
 from django_dlq.models import DeadLetter, Pause
 
 MOST_NAMED: Final = 5
@@ -20,14 +19,7 @@ def stopped_context(request: HttpRequest, site: AdminSite) -> dict[str, Any]:
     return {
         "pauses": pauses[:MOST_NAMED],
         "has_more": len(pauses) > MOST_NAMED,
-        "pauses_url": _url(request, site, "pause"),
+        "pauses_url": list_link(request, site, Pause),
         "holding": f"{MOST_COUNTED}+" if holding > MOST_COUNTED else holding,
-        "letters_url": _url(request, site, "deadletter", holds_key__exact="1", state="all"),
+        "letters_url": list_link(request, site, DeadLetter, holds_key__exact="1", state="all"),
     }
-
-
-def _url(request: HttpRequest, site: AdminSite, model: str, **query: str) -> str:
-    if not request.user.has_perm(f"django_dlq.view_{model}"):
-        return ""
-    path = reverse(f"admin:django_dlq_{model}_changelist", current_app=site.name)
-    return f"{path}?{urlencode(query)}" if query else path

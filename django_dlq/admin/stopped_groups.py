@@ -1,33 +1,55 @@
 """The groups that have stopped themselves: why, and letting them go on."""
 
-from typing import Any
-from urllib.parse import urlencode
+from operator import attrgetter
+from typing import Any, Final
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_dlq import stops
+from django_dlq.admin.asking import AskingAdmin, Question
 from django_dlq.admin.display import Labelled, absent, one_line, two_lines, when
-from django_dlq.admin.pause_forms import ResumeForm
-from django_dlq.admin.read_only import ReadOnlyAdmin, column
+from django_dlq.admin.links import list_link
+from django_dlq.admin.read_only import column
 from django_dlq.conf import conf
-from django_dlq.models import StoppedGroup
+from django_dlq.exceptions import IllegalTransition
+from django_dlq.models import Actor, DeadLetter, StoppedGroup
 
-RESUME = "django_dlq.resume_stoppedgroup"
+GONE = gettext_lazy("It is not stopped any more. Nothing was changed.")
+
+
+def _resume(row: StoppedGroup, *, actor: Actor, reason: str) -> str:
+    if not stops.resume(row.group, release=row.release, actor=actor, reason=reason):
+        raise IllegalTransition(GONE)
+    return _("Resumed: %(what)s.") % {"what": row}
+
+
+RESUME: Final = Question(
+    name="resume",
+    label=gettext_lazy("Resume"),
+    question=gettext_lazy("Resume?"),
+    effect=gettext_lazy(
+        "Consumers of this release go on within seconds, and so do the group's retries. If the cause is still there, "
+        "the group stops again after as many failures."
+    ),
+    permissions=("django_dlq.resume_stoppedgroup",),
+    act=_resume,
+    template="admin/django_dlq/stoppedgroup/resume.html",
+    allows=attrgetter("is_standing"),
+    gone=GONE,
+    back="change",
+)
 
 
 @admin.register(StoppedGroup)
-class StoppedGroupAdmin(ReadOnlyAdmin):
+class StoppedGroupAdmin(AskingAdmin):
     """Stopped groups. Resuming one takes the permission `resume_stoppedgroup`, and a reason."""
 
+    verbs = (RESUME,)
     list_display = ("name", "state", "what_went_wrong", "how_many", "since")
     list_display_links = ("name",)
     search_fields = exact_search = ("group",)
@@ -75,56 +97,18 @@ class StoppedGroupAdmin(ReadOnlyAdmin):
         ]
         if not row.is_standing:
             facts += [(_("Resumed"), when(row.resumed_at)), (_("By"), row.actor_name)]
-        may_resume = row.is_standing and request.user.has_perm(RESUME)
         return {
             "facts": facts,
             "stop": row,
-            "resume_url": self._url("resume", row.pk) if may_resume else "",
-            "letters_url": self._letters_url(request, row),
+            "resume_url": self.way_to(request, RESUME, row) if row.is_standing else "",
+            "letters_url": list_link(request, self.admin_site, DeadLetter, fingerprint=row.fingerprint, state="all"),
         }
-
-    def get_urls(self) -> list[URLPattern]:
-        """Put the act before the page of a row, whose pattern takes everything."""
-        view = self.admin_site.admin_view(self.resume_view)
-        return [path("<path:object_id>/resume/", view, name="django_dlq_stoppedgroup_resume"), *super().get_urls()]
-
-    def resume_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask before a group goes on, and let it."""
-        row = self.get_object(request, unquote(object_id))
-        if not (self.has_view_permission(request, row) and request.user.has_perm(RESUME)):
-            raise PermissionDenied
-        if row is None or not row.is_standing:
-            return self._gone(request)
-        form = ResumeForm(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            actor: Any = request.user
-            if not stops.resume(row.group, release=row.release, actor=actor, reason=form.cleaned_data["reason"]):
-                return self._gone(request)
-            messages.success(request, _("Resumed: %(what)s.") % {"what": row})
-            return HttpResponseRedirect(self._url("changelist"))
-        context = {"title": _("Resume?"), "form": form, "back_url": self._url("change", row.pk)}
-        context |= self.page_context(request) | self.row_context(request, row)
-        return TemplateResponse(request, "admin/django_dlq/stoppedgroup/resume.html", context)
-
-    def _gone(self, request: HttpRequest) -> HttpResponse:
-        messages.warning(request, _("It is not stopped any more. Nothing was changed."))
-        return HttpResponseRedirect(self._url("changelist"))
-
-    def _letters_url(self, request: HttpRequest, row: StoppedGroup) -> str:
-        if not request.user.has_perm("django_dlq.view_deadletter"):
-            return ""
-        letters = reverse("admin:django_dlq_deadletter_changelist", current_app=self.admin_site.name)
-        return f"{letters}?{urlencode({'fingerprint': row.fingerprint, 'state': 'all'})}"
-
-    def _url(self, name: str, *args: Any) -> str:
-        return reverse(f"admin:django_dlq_stoppedgroup_{name}", args=args, current_app=self.admin_site.name)
 
 
 def stopped_groups_context(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
     """Return what parts/stopped_groups.html warns of: the groups that are stopped in the release that runs here."""
     stops_here = StoppedGroup.objects.standing(conf.DLQ_RELEASE)
-    may_view = request.user.has_perm("django_dlq.view_stoppedgroup")
-    url = reverse("admin:django_dlq_stoppedgroup_changelist", current_app=site.name) if may_view else ""
+    url = list_link(request, site, StoppedGroup)
     return {"stops": [(stop, _how_many(stop), when(stop.stopped_at)) for stop in stops_here.values()], "url": url}
 
 

@@ -10,8 +10,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
+from django_dlq.encoding import encode_headers
 from django_dlq.exceptions import DlqError, ReasonRequired
-from django_dlq.message import RESERVED, Headers, encode_headers, readable
+from django_dlq.message import RESERVED, Headers, readable
 from django_dlq.models import DeadLetter
 
 BODIES: Final = ("body", "body_text", "body_base64")

@@ -140,15 +140,16 @@ class _Sending:
     def _burst(self, indices: Sequence[int]) -> list[Report]:
         """Give records to the client and return what became of each; nothing of them stays in the client."""
         reports: list[Report] = [{} for _ in indices]
-        driver, records = self._connected(), self._records
+        driver, records, refused = self._connected(), self._records, self._refused
+        produce = driver.produce
         for index, report in zip(indices, reports, strict=True):
             topic, key, body, headers, _, _, _ = record = records[index]
-            if self._refused and self._refused.get((topic, key), index) < index:
+            if refused and refused.get((topic, key), index) < index:
                 report[HELD_BACK.error] = None
                 continue
             try:
                 # Names of arguments would cost a tenth of the whole: the partition is the key's, the time is now.
-                driver.produce(topic, body, key, -1, report.setdefault, None, 0, [*headers])
+                produce(topic, body, key, -1, report.setdefault, None, 0, [*headers])
             except _RAISED as raised:
                 trouble = self._insist(driver, record, report) if isinstance(raised, BufferError) else raised
                 if trouble is not None:

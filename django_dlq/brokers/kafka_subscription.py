@@ -54,13 +54,16 @@ class KafkaSubscription(Subscription):
         self._topics = list(topics)
         self._settings = settings
         self._member = Client()
-        # By topic and partition: the first offset that came since the partition was assigned to this member.
-        self._since: dict[tuple[str, int], int] = {}
+        # By topic and partition: the first and the last offset that came since it was assigned to this member.
+        self._since: dict[Place, int] = {}
+        self._until: dict[Place, int] = {}
         # By topic and partition: what is to be committed once the rebalance that it met is over.
         self._owed: dict[Place, int] = {}
         self._complaints: set[str] = set()
         self._trouble: str | None = None
         self._revoked: set[Place] = set()
+        # What was revoked while several messages were taken at once: before some of them, or after.
+        self._revoked_between: set[Place] = set()
         # Came while nothing was to come: from a partition that was assigned at that moment.
         self._early: list[Message] = []
         self._is_paused = False
@@ -80,10 +83,7 @@ class KafkaSubscription(Subscription):
             raise BrokerUnavailable(why(error)) from error
         if not messages and self._trouble is not None:
             raise BrokerUnavailable(self._trouble)
-        records = [record_of(message) for message in messages]
-        for record in records:
-            self._since.setdefault(record.place, record.offset or 0)
-        return records
+        return self._own(driver, [record_of(message) for message in messages])
 
     def keep_alive(self) -> None:
         """Poll with all partitions paused; see Subscription.keep_alive. So rebalances need not wait for a handler."""
@@ -165,6 +165,7 @@ class KafkaSubscription(Subscription):
             self._member.is_broken = False
             self._revoked.update(self._since)
             self._since.clear()
+            self._until.clear()
             self._owed.clear()
             self._early.clear()
             self._is_paused = False
@@ -180,6 +181,7 @@ class KafkaSubscription(Subscription):
             driver.resume([each for each in driver.assignment() if (each.topic, each.partition) not in self._held])
             self._is_paused = False
         if self._early:
+            self._revoked_between.clear()
             early, self._early = self._early[:limit], self._early[limit:]
             return early
         # `consume` waits for as many as it is asked for: so the first is awaited alone, then come those that are there.
@@ -189,8 +191,26 @@ class KafkaSubscription(Subscription):
             message = driver.poll(max(0.0, deadline - time.monotonic()))
         if message is None:
             return []
+        self._revoked_between.clear()
         rest = driver.consume(limit - 1, 0) if limit > 1 else []
         return [message, *(other for other in rest if self._is_sound(other))]
+
+    def _own(self, driver: Consumer, records: list[Record]) -> list[Record]:
+        """Return those whose partition is this member's, and note how far each partition has come since it is.
+
+        The driver returns a message beside the revocation of its partition, if it took both from one queue. Were that
+        message handled and committed, what is before it would never come to the partition's next owner.
+        """
+        if new := {record.place for record in records} - self._since.keys():
+            assigned = {(partition.topic, partition.partition) for partition in driver.assignment()}
+            if new & assigned & self._revoked_between:  # and given back: nobody can tell what came before that
+                self._member.is_broken = True
+                return []
+            records = [record for record in records if record.place in assigned or record.place not in new]
+        for record in records:
+            self._since.setdefault(record.place, record.offset or 0)
+            self._until[record.place] = record.offset or 0
+        return records
 
     def _is_sound(self, message: Message) -> bool:
         error = message.error()
@@ -215,15 +235,19 @@ class KafkaSubscription(Subscription):
             self._trouble = error.str()
 
     def _forget(self, driver: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        if driver is not self._member.driver:
+            return  # one that was closed says so late; what it had is known as revoked
         if self._is_paused or self._held:
             # Or they would still be paused if they came back.
             driver.resume(list(partitions))
         lost = {(partition.topic, partition.partition) for partition in partitions}
         self._revoked |= lost
+        self._revoked_between |= lost
         self._held -= lost
         self._early = [message for message in self._early if (message.topic(), message.partition()) not in lost]
         for place in lost:
             self._since.pop(place, None)
+            self._until.pop(place, None)
             self._owed.pop(place, None)
 
     def _ends(self, records: Iterable[Record]) -> dict[Place, int]:
@@ -231,8 +255,8 @@ class KafkaSubscription(Subscription):
         ends: dict[Place, int] = {}
         for record in records:
             place, offset = record.place, record.offset or 0
-            since = self._since.get(place)
-            if since is not None and since <= offset >= ends.get(place, 0):
+            since, until = self._since.get(place), self._until.get(place, 0)
+            if since is not None and since <= offset <= until and offset >= ends.get(place, 0):
                 ends[place] = offset
         return {place: offset + 1 for place, offset in ends.items()}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as CheckWarning
-from django.db import DatabaseError, connections, router
 
+from django_dlq.checks.rows import look_up
 from django_dlq.checks.settings import check_settings
 from django_dlq.conf import conf
 from django_dlq.models import Producer
@@ -30,15 +30,8 @@ def check_timeout(**_: Any) -> list[CheckMessage]:
 @register("django_dlq", Tags.database)
 def check_producers(databases: Collection[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Look for active producers that the settings, or a secret that is missing, keep from being asked."""
-    using = router.db_for_write(Producer)
-    if using not in (databases or ()) or check_settings():
-        return []  # or another check says what is wrong
-    try:
-        if Producer._meta.db_table not in connections[using].introspection.table_names():
-            return []  # the first migrate, which runs this before it makes the table
-        producers = list(Producer.objects.using(using).filter(is_active=True).order_by("name"))
-    except DatabaseError:
-        return []  # no database, or a table that is about to be migrated
+    if check_settings():
+        return []  # another check says what is wrong
     return [
         CheckWarning(
             f"The producer {producer.name!r} cannot be asked what became of its half messages: {why}.",
@@ -46,6 +39,6 @@ def check_producers(databases: Collection[str] | None = None, **_: Any) -> list[
             obj=producer,
             id="django_dlq.W130",
         )
-        for producer in producers
+        for producer in look_up(Producer, databases, lambda rows: rows.filter(is_active=True).order_by("name"))
         if (why := why_not_called(producer))
     ]

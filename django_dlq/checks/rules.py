@@ -69,6 +69,7 @@ RULES: Sequence[Rule] = (
     Rule(
         "E115", "DLQ_STORM_WINDOW", lambda value: is_count(value) and value >= 100, "a number of messages from 100 on"
     ),
+    Rule("E116", "DLQ_MOST_DEATHS", lambda value: is_count(value) and value >= 2, "a number of deaths from 2 on"),
     Rule("E104", "DLQ_PROBE_INTERVAL", is_span, "a timedelta above 0"),
     Rule("E105", "DLQ_REPLAY_AFTER_OUTAGE", is_switch, "True or False"),
     Rule("E120", "DLQ_CHECKBACK_AFTER", is_pause, "a timedelta of 0 or more"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.db import InterfaceError, OperationalError
 
-from django_dlq.runner import close_connections, close_old_connections
+from django_dlq.connections import close_connections, close_old_connections
 
 Work = Sequence[Any]
 """Deliveries to be handled, or questions to be asked about half messages."""

@@ -25,11 +25,16 @@ class Membership:
         if subscription.longest_silence < threading.TIMEOUT_MAX:
             self._keeper.start()
 
-    def poll(self, limit: int, timeout: float) -> list[Record]:
-        """Return some records; see Subscription.poll."""
+    def poll(self, limit: int, timeout: float) -> tuple[list[Record], Collection[Place]]:
+        """Return some records, and the partitions that were taken away before these came; see Subscription.poll.
+
+        What `revoked` returns later was taken away after them.
+        """
         with self._alone:
             try:
-                return self._subscription.poll(limit, timeout)
+                records = self._subscription.poll(limit, timeout)
+                # Under the same lock: or of a revocation that the keeper meets now nobody would know which it was.
+                return records, self._subscription.revoked()
             finally:
                 self._spoke = time.monotonic()
 

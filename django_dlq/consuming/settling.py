@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, router, transaction
 
 from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
+from django_dlq.connections import lost_connection, open_connections
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
 from django_dlq.consuming.storm import OFF, StormGuard
@@ -18,7 +19,6 @@ from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, database_now
 from django_dlq.registry import handlers
-from django_dlq.runner import lost_connection, open_connections
 
 T = TypeVar("T")
 
@@ -132,6 +132,7 @@ def _is_nobodys_fault(error: BaseException) -> bool:
 
 def _handle(delivery: Delivery) -> Outcome:
     def handle(message: ReceivedMessage) -> None:
+        failures.expect_life(delivery.deaths)
         inbox.check_expiry(message)
         with tracing.handling(message):
             handler_of(delivery).call([message])

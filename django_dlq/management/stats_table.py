@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from django_dlq.figures import Share, Snapshot, ranges
+from django_dlq.figures import Pace, Share, Snapshot, ranges
 from django_dlq.message import LANES
 from django_dlq.models import HalfState
 
@@ -17,12 +17,8 @@ LONGEST_LINE: Final = 300
 def lines(told: Snapshot) -> Iterator[str]:
     """Return the lines."""
     yield from _outbox(told)
-    published = told.published
-    yield _line(
-        "published",
-        f"{published.rate:,.1f}/s in the last minute, confirmed after {duration(published.lag_seconds)} on average, "
-        f"{duration(published.longest_lag_seconds)} at most",
-    )
+    yield from _published(told)
+    yield from _inbox(told)
     yield from _relays(told)
     yield from _in_the_way(told)
     counts = ", ".join(f"{count:,} {state}" for state, count in told.letters.states.items() if count)
@@ -59,6 +55,37 @@ def _shares(word: str, shares: Mapping[Any, Share]) -> Iterator[str]:
         yield f"  and {len(shares) - len(most)} more of these"
 
 
+def _published(told: Snapshot) -> Iterator[str]:
+    published = told.published
+    rate = f"{'' if published.exact else 'about '}{published.rate:,.1f}/s in the last {_window(published.seconds)}"
+    yield _line("published", f"{rate}, {_lag(published)}")
+    fastest = sorted(published.topics.items(), key=lambda item: (-item[1].rate, item[0]))
+    yield from (f"  topic {topic}: {pace.rate:,.1f}/s, {_lag(pace)}" for topic, pace in fastest[:MOST_LINES])
+    if len(fastest) > MOST_LINES:
+        yield f"  and {len(fastest) - MOST_LINES} more of these"
+
+
+def _lag(pace: Pace) -> str:
+    return f"confirmed after {duration(pace.lag_seconds)} on average, {duration(pace.longest_lag_seconds)} at most"
+
+
+def _inbox(told: Snapshot) -> Iterator[str]:
+    inbox = told.inbox
+    for group in sorted({*inbox.groups, *inbox.kept}):
+        lately = f"{_counts(inbox.groups.get(group, {}))} in the last {_window(inbox.seconds)}"
+        odd = _counts(inbox.kept.get(group, {}))
+        kept = f"; the inbox has {odd}{'' if inbox.exact else ' (or more)'}" if group in inbox.kept else ""
+        yield _line("inbox", f"group {group}: {lately}{kept}")
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items() if count) or "nothing"
+
+
+def _window(seconds: int) -> str:
+    return "minute" if seconds == 60 else f"{seconds} s"
+
+
 def _relays(told: Snapshot) -> Iterator[str]:
     relays = told.relays
     have = LANES - len(relays.free_lanes)
@@ -78,6 +105,9 @@ def _in_the_way(told: Snapshot) -> Iterator[str]:
         what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
         why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"
         yield _line("stopped", one_line(f"group {what}: {why}"))
+    for suspect in told.suspects:
+        what = f"message key {suspect.message_key} of group {suspect.group}, last tried {_at(suspect.since)}"
+        yield _line("suspect", one_line(f"{what}: its process died up to {suspect.deaths} times with it in hand"))
     for pause in told.pauses:
         what = " ".join(part for part in (pause.scope, pause.broker, pause.topic, pause.key or "") if part)
         yield _line("paused", f"{what} since {_at(pause.since)} by {pause.actor}: {pause.reason}")

@@ -283,7 +283,14 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "inbox message",
                 "verbose_name_plural": "inbox messages",
-                "indexes": [models.Index(fields=["handled_at"], name="dlq_inbox_at")],
+                "indexes": [
+                    models.Index(fields=["handled_at"], name="dlq_inbox_at"),
+                    django_dlq.models.indexes.PartialIndex(
+                        fields=["outcome", "group"],
+                        name="dlq_inbox_odd",
+                        where=models.Q(("outcome", "handled"), _negated=True),
+                    ),
+                ],
                 "constraints": [models.UniqueConstraint(fields=("message_key", "group"), name="dlq_inbox_once")],
             },
         ),
@@ -418,6 +425,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Suspect",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=100, verbose_name="group")),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("partition", models.IntegerField(verbose_name="partition")),
+                ("offset", models.BigIntegerField(verbose_name="offset")),
+                ("message_id", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="message id")),
+                ("message_key", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="message key")),
+                ("handler", models.CharField(max_length=255, verbose_name="handler")),
+                ("deaths", models.PositiveIntegerField(default=1, verbose_name="deaths")),
+                ("owner", models.CharField(max_length=255, verbose_name="consumer")),
+                (
+                    "begun_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="begun at"),
+                ),
+            ],
+            options={
+                "verbose_name": "suspect",
+                "verbose_name_plural": "suspects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("group", "topic", "partition", "offset"), name="dlq_suspect_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="TakenPartition",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=100, verbose_name="group")),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("partition", models.IntegerField(verbose_name="partition")),
+                ("owner", models.CharField(max_length=255, verbose_name="consumer")),
+                (
+                    "taken_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="taken at"),
+                ),
+            ],
+            options={
+                "verbose_name": "taken partition",
+                "verbose_name_plural": "taken partitions",
+                "constraints": [models.UniqueConstraint(fields=("group", "topic", "partition"), name="dlq_taken_once")],
+            },
+        ),
+        migrations.CreateModel(
             name="PublishedMessage",
             fields=[
                 (
@@ -439,6 +491,7 @@ class Migration(migrations.Migration):
                 ("body", models.BinaryField(null=True, verbose_name="body")),
                 ("broker", models.CharField(default="default", max_length=100, verbose_name="broker")),
                 ("outbox_id", models.BigIntegerField(primary_key=True, serialize=False, verbose_name="outbox id")),
+                ("lane", models.SmallIntegerField(db_default=0, verbose_name="lane")),
                 ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
                 ("letter_id", models.BigIntegerField(blank=True, null=True, verbose_name="dead letter")),
                 ("group", models.CharField(blank=True, default="", max_length=100, verbose_name="group")),

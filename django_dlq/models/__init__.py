@@ -1,10 +1,11 @@
 """The rows. QuerySets are the vocabulary; rows own their transitions."""
 
+from django_dlq.models.actor import Actor
 from django_dlq.models.broker_outage import BrokerOutage
 from django_dlq.models.checking import Asked, give_back, lease_due, write_down
 from django_dlq.models.clock import DatabaseNow, database_now, in_future
 from django_dlq.models.dead_letter import TRANSITIONS, DeadLetter, Source, State, open_key
-from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
+from django_dlq.models.dead_letter_event import DeadLetterEvent, Kind
 from django_dlq.models.dependency import Circuit, Dependency
 from django_dlq.models.half_message import HalfMessage
 from django_dlq.models.half_message_check import COUNTED, Answer, HalfMessageCheck
@@ -20,6 +21,8 @@ from django_dlq.models.relay_lane import RelayLane
 from django_dlq.models.relay_process import RelayProcess
 from django_dlq.models.stopped_group import StoppedGroup
 from django_dlq.models.stored_message import StoredMessage, key_columns
+from django_dlq.models.suspect import Suspect
+from django_dlq.models.taken_partition import TakenPartition
 from django_dlq.models.waiting import behind, count_waiting
 from django_dlq.models.waiting_key import WaitingKey, order_key
 
@@ -56,6 +59,8 @@ __all__ = [
     "State",
     "StoppedGroup",
     "StoredMessage",
+    "Suspect",
+    "TakenPartition",
     "WaitingKey",
     "behind",
     "count_parked",

@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from django_dlq import signals
 from django_dlq.exceptions import IllegalTransition
+from django_dlq.models.actor import Actor, actor_field
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.primary import PrimaryManager
-
-Actor = AbstractBaseUser | str
-"""A user, or the name of a program that acts on its own."""
 
 
 class Kind(models.TextChoices):
@@ -66,14 +62,7 @@ class DeadLetterEvent(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     at = models.DateTimeField(_("at"), db_default=DatabaseNow())
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("actor"),
-    )
+    actor = actor_field()
     # The name outlives the account.
     actor_name = models.CharField(_("actor's name"), max_length=255)
     reason = models.TextField(_("reason"), blank=True, default="")

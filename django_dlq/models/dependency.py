@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import models, router, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from django_dlq.models.actor import actor_field
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter, State
 from django_dlq.models.fields import ExactCharField
@@ -151,14 +151,7 @@ class Dependency(models.Model):
     error_class = models.CharField(_("error"), max_length=255, blank=True, default="")
     error_message = models.TextField(_("error message"), blank=True, default="")
     # Who has opened it by hand, and why; empty where it opened by itself.
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("opened by"),
-    )
+    actor = actor_field(_("opened by"))
     actor_name = models.CharField(_("opener's name"), max_length=255, blank=True, default="")
     reason = models.TextField(_("reason"), blank=True, default="")
     # In whose name the letters that died of it until then are being replayed.

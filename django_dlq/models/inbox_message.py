@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Self
 
 from django.db import connections, models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.constants import OnConflict
 from django.utils.translation import gettext_lazy as _
 
@@ -15,8 +15,9 @@ from django_dlq.message import IDENTITY_LENGTH, ReceivedMessage
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
+from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.postgresql_array import text_array
-from django_dlq.models.postgresql_begin import with_begin
+from django_dlq.models.postgresql_begin import execute_first
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.waiting_key import WaitingKey
 
@@ -66,10 +67,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         else:
             values = (*values, outcome.value, reason)
             statement = _claim_otherwise(using)
-        connection = connections[using]
-        with with_begin(connection), connection.cursor() as cursor:
-            cursor.execute(statement, values)
-            return bool(cursor.rowcount)
+        return execute_first(connections[using], statement, values).rows > 0
 
     def claim_in_turn(self, message: ReceivedMessage, group: str, order_key: str) -> bool:
         """Do the same with the same single statement, unless a letter of the message's key is open; tell which.
@@ -77,10 +75,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         False says either: that the message is done, or that the key waits. `is_done` tells them apart.
         """
         values = (group, message.message_key, message.message_id, message.topic, order_key)
-        connection = connections[self.db]
-        with with_begin(connection), connection.cursor() as cursor:
-            cursor.execute(_claim_in_turn(self.db), values)
-            return bool(cursor.rowcount)
+        return execute_first(connections[self.db], _claim_in_turn(self.db), values).rows > 0
 
     def is_done(self, message: ReceivedMessage, group: str) -> bool:
         """Tell whether the group is done with the message."""
@@ -105,16 +100,15 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         ids = [message.message_id for message in messages]
         topics = [message.topic for message in messages]
         connection = connections[self.db]
-        with with_begin(connection), connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                if keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
-                    cursor.execute(_claim_keys(self.db), (group, topics[0], text_array(keys)))
-                else:
-                    cursor.execute(_claim_arrays(self.db), (group, *map(text_array, (keys, ids, topics))))
-            else:
-                values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
-                cursor.execute(f"{_claim(self.db, rows=len(keys))} RETURNING message_key", tuple(values))
-            return {key for (key,) in cursor.fetchall()}
+        values: Iterable[str]
+        if connection.vendor != "postgresql":
+            statement = f"{_claim(self.db, rows=len(keys))} RETURNING message_key"
+            values = chain.from_iterable((group, *row) for row in zip(keys, ids, topics, strict=True))
+        elif keys == ids and len(set(topics)) == 1:  # as usual, and a third of the values
+            statement, values = _claim_keys(self.db), (group, topics[0], text_array(keys))
+        else:
+            statement, values = _claim_arrays(self.db), (group, *map(text_array, (keys, ids, topics)))
+        return set(execute_first(connection, statement, tuple(values)).texts)
 
 
 class InboxMessage(models.Model):
@@ -136,7 +130,11 @@ class InboxMessage(models.Model):
         verbose_name_plural = _("inbox messages")
         # The key first: so people find a message by it, and it needs no index of its own, which each message would pay.
         constraints = [models.UniqueConstraint(fields=["message_key", "group"], name="dlq_inbox_once")]
-        indexes = [models.Index(fields=["handled_at"], name="dlq_inbox_at")]
+        indexes = [
+            models.Index(fields=["handled_at"], name="dlq_inbox_at"),
+            # Few are, so where indexes may be partial a message that is handled pays nothing for it.
+            PartialIndex(fields=["outcome", "group"], name="dlq_inbox_odd", where=~Q(outcome="handled")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.group} {self.message_key}"

@@ -186,6 +186,7 @@ class OutboxMessage(StoredMessage):
         """Return the row of the history that this one becomes."""
         return PublishedMessage(
             outbox_id=self.pk,
+            lane=self.lane,
             priority=self.priority,
             letter_id=self.letter_id,
             group=self.group,

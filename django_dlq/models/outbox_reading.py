@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of, quickly
 from django_dlq.models.postgresql_reading import can_read, read
 from django_dlq.models.resting import NOTHING_RESTS, Resting
 
@@ -113,7 +113,7 @@ class Reading:
         """
         rows: OutboxQuerySet = OutboxMessage.objects.filter(self.scope.condition())
         elders = self._columns(rows.due().elders_of(urgent).order_by("id"), ASIDE)
-        return [Outgoing._make(row) for row in elders.using(self._using)]
+        return list(map(Outgoing.of, elders.using(self._using)))
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}
@@ -130,7 +130,7 @@ class Reading:
                 break
             kept.append(row)
         large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
-        bodies: dict[int, Any] = dict(large.values_list("pk", "body"))
+        bodies = {pk: None if body is None else bytes(body) for pk, body in large.values_list("pk", "body")}
         # One that is gone meanwhile has been sent, or deleted by a person.
         whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
                  if not row.is_partial or row.id in bodies]  # fmt: skip
@@ -161,8 +161,8 @@ class _Compiled:
         parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
         connection = connections[self._using]
         if can_read(connection):
-            return read(connection, self._sql, parameters, Outgoing._make)
+            return read(connection, self._sql, parameters, quickly)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             fetched = cursor.fetchall()
-        return list(map(Outgoing._make, self._first.results_iter([fetched])))
+        return list(map(Outgoing.of, self._first.results_iter([fetched])))

@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from django_dlq.models.actor import Actor
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter, State
-from django_dlq.models.dead_letter_event import Actor, DeadLetterEvent, Kind
+from django_dlq.models.dead_letter_event import DeadLetterEvent, Kind
 from django_dlq.models.waiting_key import WaitingKey
 
 MOST_COUNTED: Final = 1_000

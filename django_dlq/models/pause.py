@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from django_dlq.models.actor import actor_field
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.fields import ExactCharField, ExactTextField
 from django_dlq.models.primary import PrimaryManager
@@ -55,14 +55,7 @@ class Pause(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     reason = models.TextField(_("reason"))
     at = models.DateTimeField(_("at"), db_default=DatabaseNow())
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("actor"),
-    )
+    actor = actor_field()
     # The name outlives the account.
     actor_name = models.CharField(_("actor's name"), max_length=255)
 

@@ -50,6 +50,7 @@ class PublishedMessage(StoredMessage):
 
     # One index less to fill; and since it grows with time, a table partitioned by ranges of it drops its oldest part.
     outbox_id = models.BigIntegerField(_("outbox id"), primary_key=True)
+    lane = models.SmallIntegerField(_("lane"), db_default=0)
     priority = models.SmallIntegerField(_("priority"), default=0)
     letter_id = models.BigIntegerField(_("dead letter"), null=True, blank=True)
     group = models.CharField(_("group"), max_length=100, blank=True, default="")

@@ -1,6 +1,6 @@
 """Statements for people who look: the database gives them up before they are in the way of anybody's work."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -15,12 +15,17 @@ LONGEST: Final = 1.0
 GIVEN_UP: Final = frozenset({"57014", 1969, 3024})
 """What PostgreSQL, MariaDB and MySQL call a statement that took too long."""
 
+BY_PAGES: Final = {"enable_seqscan": "off", "enable_indexscan": "off", "jit": "off"}
+"""What the planner must not choose where the index is BRIN, which leads to pages and not to rows."""
 
-def quick_read(sql: str, parameters: Sequence[Any], *, using: str) -> list[tuple[Any, ...]] | None:
-    """Return the rows of a SELECT in the order of an index, or None if it takes longer than LONGEST."""
+
+def quick_read(
+    sql: str, parameters: Sequence[Any], *, using: str, planning: Mapping[str, str] = ALONG_INDEXES
+) -> list[tuple[Any, ...]] | None:
+    """Return the rows of a SELECT that an index serves, or None if it takes longer than LONGEST."""
     connection = connections[using]
     try:
-        with _limited(connection), connection.cursor() as cursor:
+        with _limited(connection, planning), connection.cursor() as cursor:
             cursor.execute(_in_time(sql, connection), parameters)
             return list(cursor.fetchall())
     except OperationalError as error:
@@ -38,11 +43,11 @@ def _in_time(sql: str, connection: Any) -> str:
 
 
 @contextmanager
-def _limited(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def _limited(connection: BaseDatabaseWrapper, planning: Mapping[str, str]) -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
         return
-    wanted = ALONG_INDEXES | {"statement_timeout": f"{LONGEST * 1000:.0f}"}
+    wanted = {**planning, "statement_timeout": f"{LONGEST * 1000:.0f}"}
     is_inside = connection.in_atomic_block
     with transaction.atomic(connection.alias):
         before = _settings(connection, wanted) if is_inside else {}

@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any
 
-from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from django_dlq.models.actor import actor_field
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.primary import PrimaryManager
@@ -44,14 +44,7 @@ class StoppedGroup(models.Model):
     error_message = models.TextField(_("error message"))
     fingerprint = models.CharField(_("fingerprint"), max_length=32)
     resumed_at = models.DateTimeField(_("resumed at"), null=True, blank=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("actor"),
-    )
+    actor = actor_field()
     # The name outlives the account.
     actor_name = models.CharField(_("actor's name"), max_length=255, blank=True, default="")
     reason = models.TextField(_("reason"), blank=True, default="")

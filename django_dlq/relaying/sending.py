@@ -9,7 +9,7 @@ from django_dlq.brokers.base import Receipt, error_of, offset_of, partition_of
 from django_dlq.conf import conf
 from django_dlq.exceptions import LeaseLost
 from django_dlq.models.outbox_reading import Scope, read_again
-from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of
+from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of, records
 from django_dlq.relaying.batch_sizes import SLOW, BatchSizes
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
@@ -113,7 +113,7 @@ class Sending:
     def _send(self, alias: str, rows: Sequence[Outgoing]) -> tuple[int, bool]:
         """Send a batch; return how much of it left the outbox, and whether all of it was confirmed."""
         began = time.monotonic()
-        receipts = receipts_of(alias, [row.record() for row in rows], self._seconds(short=alias in self._doubted))
+        receipts = receipts_of(alias, records(rows), self._seconds(short=alias in self._doubted))
         if not any(map(error_of, receipts)):
             self._complete(rows, receipts)
             self._doubted.discard(alias)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django_dlq.runner import close_connections, close_old_connections
+from django_dlq.connections import close_connections, close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from django_dlq.brokers import UnknownBroker, brokers
 from django_dlq.brokers.base import Receipt
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
-from django_dlq.models.outgoing import Outgoing
+from django_dlq.models.outgoing import Outgoing, records
 from django_dlq.relaying.stages import Beside, Inline, Stage
 
 
@@ -54,7 +54,7 @@ class Trials:
     def begin(self, of: Trying, rows: Sequence[Outgoing], *, seconds: float) -> None:
         """Send these rows; `ended` will have what became of them."""
         stage = self._stages.get(of.alias) or self._stages.setdefault(of.alias, self._stage(of.alias))
-        future = stage.submit(receipts_of, of.alias, [row.record() for row in rows], seconds)
+        future = stage.submit(receipts_of, of.alias, records(rows), seconds)
         self._under_way[of.alias] = Trial(of, rows, future)
 
     def ended(self) -> Iterator[Trial]:

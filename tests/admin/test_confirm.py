@@ -1,5 +1,11 @@
-import pytest
+from dataclasses import replace
 
+import pytest
+from django.db import OperationalError
+
+from django_dlq import deadletters
+from django_dlq.admin import DeadLetterAdmin
+from django_dlq.admin.letter_verbs import REPLAY
 from django_dlq.models import DeadLetter, OutboxMessage, State
 from tests.admin.factories import EVERY_VERB, letter, person
 
@@ -43,7 +49,7 @@ def test_select_all_is_pinned_when_it_is_asked_about(staff):
 
 
 def test_too_many_letters_are_refused_and_nothing_is_done(staff, monkeypatch):
-    monkeypatch.setattr("django_dlq.admin.dead_letters.MOST_LETTERS", 1)
+    monkeypatch.setattr("django_dlq.admin.choosing.MOST_CHOSEN", 1)
     rows = [letter(), letter()]
     refused = choose(staff, "replay", *rows)
     assert refused.status_code == 302
@@ -120,11 +126,6 @@ def test_an_act_that_does_not_exist_is_not_found(staff):
 
 
 def test_a_database_that_fails_in_the_middle_is_told_and_the_rest_not_tried(staff, monkeypatch):
-    from django.db import OperationalError
-
-    from django_dlq import deadletters
-    from django_dlq.admin import verbs
-
     rows = [letter(), letter(), letter()]
 
     def replay(row, **more):
@@ -132,7 +133,7 @@ def test_a_database_that_fails_in_the_middle_is_told_and_the_rest_not_tried(staf
             raise OperationalError("gone")
         deadletters.replay(row, **more)
 
-    monkeypatch.setitem(verbs.ACTS, "replay", replay)
+    monkeypatch.setattr(DeadLetterAdmin, "verbs", [replace(REPLAY, act=replay)])
     done = staff.post(f"{LIST}confirm/replay/", {"ids": ",".join(str(row.pk) for row in rows)})
     page = staff.get(done.url).content.decode()
     assert "1 letter replayed." in page

@@ -1,9 +1,13 @@
+import re
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission
 
 from django_dlq import inbox
-from django_dlq.models import Circuit, Dependency, State
+from django_dlq.models import Circuit, Dependency, State, in_future
 from tests.admin.factories import letter, person
 from tests.outages import NAME, circuit, open_by_itself
 
@@ -114,6 +118,14 @@ def test_each_act_takes_its_own_permission_which_is_checked_where_it_is_done(cli
 
 def test_a_circuit_that_nobody_knows_is_refused(staff):
     assert staff.get(f"{LIST}other/delete/").status_code == 403
+
+
+def test_a_dependency_of_any_name_has_its_pages(staff):
+    Dependency.objects.create(name="crm/eu_3A?", state=Circuit.OPEN, opened_at=in_future(timedelta(0)))
+    (row,) = staff.get(LIST).context["cl"].result_list
+    page = content(staff.get(f"{LIST}{quote(row.pk)}/change/"))
+    (close_url,) = re.findall(r'href="([^"]+/delete/)"', page)
+    assert "Close the circuit of crm/eu_3A??" in content(staff.get(close_url))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import OperationalError
 
-from django_dlq.admin import half_verbs
+from django_dlq.admin import HalfMessageAdmin
 from django_dlq.admin.half_display import age_chart
+from django_dlq.admin.half_verbs import COMMIT
 from django_dlq.models import DecidedBy, HalfMessage, HalfMessageCheck, HalfState, OutboxMessage, in_future
 from tests.admin.factories import person
 from tests.half_messages import answering, due
@@ -193,14 +194,14 @@ def test_a_database_that_fails_in_the_middle_is_told_and_the_rest_not_tried(staf
     def broken(*_, **__):
         raise OperationalError("gone")
 
-    monkeypatch.setitem(half_verbs.HALF_VERBS, "commit", replace(half_verbs.COMMIT, act=broken))
+    monkeypatch.setattr(HalfMessageAdmin, "verbs", [replace(COMMIT, act=broken)])
     ids = ",".join(str(row.pk) for row in rows)
     done = staff.post(f"{LIST}confirm/commit/", {"ids": ids, "reason": "because"})
     assert "Not tried: 2." in staff.get(done.url).content.decode()
 
 
 def test_too_many_are_refused_and_nothing_is_done(staff, monkeypatch):
-    monkeypatch.setattr("django_dlq.admin.half_messages.MOST_LETTERS", 1)
+    monkeypatch.setattr("django_dlq.admin.choosing.MOST_CHOSEN", 1)
     refused = choose(staff, "commit", half(), half())
     assert refused.status_code == 302
     assert not OutboxMessage.objects.exists()

@@ -103,6 +103,16 @@ def test_the_inbox_says_why_a_message_was_not_simply_handled(admin_client):
         assert "sent &lt;before&gt;" in shown
 
 
+def test_the_inbox_is_filtered_by_outcome(admin_client):
+    for key, outcome in (("order-1", "handled"), ("order-2", "skipped")):
+        columns = {name: value for name, value in message(key).items() if name != "body"}
+        InboxMessage.objects.create(group="shipping", outcome=outcome, **columns)
+    listed = page(admin_client, InboxMessage, outcome__exact="skipped").partition("result_list")[2]
+    assert "order-2" in listed
+    assert "order-1" not in listed
+    assert "?outcome__exact=compensated" in page(admin_client, InboxMessage)
+
+
 @pytest.mark.parametrize("model", [OutboxMessage, PublishedMessage, InboxMessage])
 def test_a_list_takes_as_many_queries_for_fifty_rows_as_for_five(model, admin_client, django_assert_num_queries):
     def write(count, start):

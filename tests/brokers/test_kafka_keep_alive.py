@@ -3,52 +3,13 @@
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from django_dlq.brokers.kafka_subscription import KafkaSubscription
 from django_dlq.exceptions import BrokerUnavailable
+from tests.brokers.kafka_driver import MINE, Arrival, Driver
 
 pytestmark = pytest.mark.once
-
-MINE = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
-
-
-class Arrival:
-    """A message, as the driver gives it."""
-
-    def __init__(self, partition: int, body: bytes) -> None:
-        self._partition, self._body = partition, body
-
-    def __getattr__(self, name: str) -> Any:
-        known = {"topic": "orders", "partition": self._partition, "value": self._body, "offset": 7, "timestamp": (0, 0)}
-        return lambda: known.get(name)
-
-
-class Driver:
-    """A consumer of two partitions."""
-
-    def __init__(self) -> None:
-        self.arrivals: list[Any] = []
-        self.calls: list[str] = []
-
-    def assignment(self) -> list[TopicPartition]:
-        return MINE
-
-    def pause(self, partitions: list[TopicPartition]) -> None:
-        self.calls.append(f"pause {len(partitions)}")
-
-    def resume(self, partitions: list[TopicPartition]) -> None:
-        self.calls.append(f"resume {len(partitions)}")
-
-    def poll(self, timeout: float) -> Any:
-        self.calls.append("poll")
-        arrival = self.arrivals.pop(0) if self.arrivals else None
-        if isinstance(arrival, Exception):
-            raise arrival
-        return arrival
-
-    def consume(self, limit: int, timeout: float) -> list[Any]:
-        return []
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ WRONG = {
     "DLQ_STORM_IN_ROW": ("E113", [0, -1, "50", True, 1.5]),
     "DLQ_STORM_SHARE": ("E114", [0, -0.1, 1.1, "0.5", True]),
     "DLQ_STORM_WINDOW": ("E115", [99, None, "200", True]),
+    "DLQ_MOST_DEATHS": ("E116", [None, 0, 1, True, "3"]),
     "DLQ_PROBE_INTERVAL": ("E104", [None, 2, timedelta(0)]),
     "DLQ_REPLAY_AFTER_OUTAGE": ("E105", [None, 1, "yes"]),
     "DLQ_CHECKBACK_AFTER": ("E120", [None, 6, -SECOND]),

@@ -5,6 +5,7 @@ import pytest
 
 from django_dlq.consuming.membership import Membership
 from django_dlq.exceptions import BrokerUnavailable
+from tests.services.process import wait_for
 
 pytestmark = pytest.mark.once
 
@@ -68,7 +69,7 @@ def test_while_somebody_polls_nobody_else_uses_it_and_it_needs_nothing_more():
     subscription.go_on.clear()
     member, got = Membership(subscription), []
     subscription.longest_silence = math.inf
-    polling = threading.Thread(target=lambda: got.extend(member.poll(7, 0.5)))
+    polling = threading.Thread(target=lambda: got.append(member.poll(7, 0.5)))
     polling.start()
     assert subscription.inside.wait(30)
     subscription.go_on.set()
@@ -76,7 +77,23 @@ def test_while_somebody_polls_nobody_else_uses_it_and_it_needs_nothing_more():
     member.commit([])
     member.close()
 
-    assert got == [7, 0.5]
+    assert got == [([7, 0.5], {("orders", 0)})]
+
+
+def test_of_what_is_revoked_it_is_known_whether_that_was_before_or_after_what_a_poll_returned():
+    subscription = Silent()
+    revoked = set()
+    subscription.revoked = revoked.copy
+    subscription.longest_silence = 0.05
+    member = Membership(subscription)
+    _, before = member.poll(7, 0.5)
+    # A process that was not scheduled: before it goes on with what it was given, its keeper meets a rebalance.
+    subscription.keep_alive = lambda: revoked.add(("orders", 1))
+    assert wait_for(lambda: revoked, seconds=30)
+
+    assert before == set()
+    assert member.revoked() == {("orders", 1)}
+    member.close()
 
 
 def test_a_broker_that_misses_nobody_needs_no_thread():

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +12,21 @@ from django.core.management import call_command
 
 from django_dlq import metrics
 from django_dlq.checkers import Checkers
+from django_dlq.figures import Pace, Published
 from django_dlq.management import stats_table
 from django_dlq.management.commands import dlq_stats
-from django_dlq.models import BrokerOutage, HalfMessage, OutboxMessage, Pause, RelayLane, RelayProcess, State, in_future
+from django_dlq.models import (
+    BrokerOutage,
+    HalfMessage,
+    InboxMessage,
+    OutboxMessage,
+    Pause,
+    RelayLane,
+    RelayProcess,
+    State,
+    Suspect,
+    in_future,
+)
 from tests.half_messages import answering, due
 from tests.letters import consumer_letter
 from tests.stopped import stop
@@ -66,6 +80,35 @@ def test_people_read_what_waits_who_sends_and_what_is_in_the_way() -> None:
     assert "letters    1 dead, 1 parked\n" in told
 
 
+def test_what_went_out_is_told_by_topic_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    paces = {f"topic-{number}": Pace(rate=number, lag_seconds=0.5, longest_lag_seconds=1) for number in range(12)}
+    sent = Published(rate=66, lag_seconds=0.5, longest_lag_seconds=1, seconds=60, exact=True, topics=paces, lanes={})
+    monkeypatch.setattr(metrics, "published", lambda: sent)
+    told = stats()
+
+    assert "published  66.0/s in the last minute, confirmed after 0.5 s on average, 1 s at most\n" in told
+    assert told.index("  topic topic-11: 11.0/s, confirmed after 0.5 s on average") < told.index("  topic topic-10: 10")
+    assert "topic-1:" not in told
+    assert "  and 2 more of these\n" in told
+    hurried = replace(sent, seconds=10, exact=False)
+    monkeypatch.setattr(metrics, "published", lambda: hurried)
+    assert "published  about 66.0/s in the last 10 s, confirmed" in stats()
+
+
+def test_a_group_that_has_done_something_has_a_line() -> None:
+    rows = [("1", "handled", 1), ("2", "skipped", 1), ("3", "skipped", 3600), ("4", "compensated", 3600)]
+    for key, outcome, ago in rows:
+        moment = in_future(-timedelta(seconds=ago))
+        InboxMessage.objects.create(group="shipping", message_key=key, outcome=outcome, handled_at=moment)
+    line = (
+        "inbox      group shipping: 1 handled, 1 skipped in the last minute; the inbox has 2 skipped, 1 compensated\n"
+    )
+
+    assert line in stats()
+    InboxMessage.objects.filter(message_key__in="12").delete()
+    assert "inbox      group shipping: nothing in the last minute; the inbox has 1 skipped, 1 compensated\n" in stats()
+
+
 def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> None:
     answering()
     due(2)
@@ -73,7 +116,7 @@ def test_half_messages_have_a_line_if_there_are_any(no_checkers: Checkers) -> No
     told = stats()
 
     assert "half       2 prepared, the oldest for " in told
-    assert "; 1 undecided, the oldest for 3 min 0 s; of the newest 0 committed, 0 rolled back\n" in told
+    assert re.search(r"; 1 undecided, the oldest for 3 min \d s; of the newest 0 committed, 0 rolled back\n", told)
     no_checkers.by_name.clear()
     assert "  2 wait for the checker 'charge', which this project does not have\n" in stats()
 
@@ -159,3 +202,14 @@ def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
         assert ended.value.code == 1
         assert "group shipping takes nothing since " in out.getvalue()
         assert "broker default unreachable since " in out.getvalue()
+
+
+def test_messages_that_seem_to_kill_their_process_are_named() -> None:
+    row = {"group": "shipping", "topic": "orders", "partition": 0, "handler": "pack", "owner": "host:1"}
+    for number in (1, 2):
+        Suspect.objects.create(**row, offset=number, message_id=f"{number}", message_key=f"A-{number}", deaths=number)
+    told = stats()
+    assert "suspect    message key A-2 of group shipping, last tried " in told
+    assert "its process died up to 2 times with it in hand" in told
+    assert "A-1" not in told  # it was in hand with others at a death, or is just now
+    assert json.loads(stats("--json"))["suspects"][0]["deaths"] == 2

@@ -1,6 +1,7 @@
 """Long tables, filled by the database itself within seconds."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.db import connection
 
@@ -8,10 +9,10 @@ OUTBOX = "django_dlq_outboxmessage"
 TOPIC = "orders"
 FILL_HISTORY = """
     INSERT INTO django_dlq_publishedmessage (
-        outbox_id, message_id, message_key, topic, tag, headers, body, broker, priority, "group",
+        outbox_id, message_id, message_key, topic, lane, tag, headers, body, broker, priority, "group",
         created_at, published_at
     )
-    SELECT n, n::text, n::text, 't', '', '[]', repeat('x', 250)::bytea, 'default', 0, '', now(), now()
+    SELECT n, n::text, n::text, 't', n %% 64, '', '[]', repeat('x', 250)::bytea, 'default', 0, '', now(), now() - %s
     FROM generate_series(%s, %s) AS n
     """
 FILL_OUTBOX = """
@@ -24,9 +25,9 @@ FILL_OUTBOX = """
     """
 
 
-def fill_history(first: int, last: int) -> None:
-    """Write messages that were sent just now, under these ids."""
-    _execute(FILL_HISTORY, first, last)
+def fill_history(first: int, last: int, *, age: timedelta = timedelta(0)) -> None:
+    """Write messages that were sent so long ago, under these ids."""
+    _execute(FILL_HISTORY, age, first, last)
 
 
 def fill_outbox(rows: int, *, lanes: Sequence[int] = range(64), delay: str | None = None, table: str = OUTBOX) -> None:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DataError, connection, transaction
+from django.db import DataError, connection, connections, transaction
+from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 from psycopg import IsolationLevel
 from psycopg.pq import Trace, TransactionStatus
@@ -74,7 +76,43 @@ def test_inside_a_transaction_no_other_begins(journeys: Callable[[], int]) -> No
     assert journeys() == len(["BEGIN", "INSERT", "SAVEPOINT", "INSERT", "RELEASE", "COMMIT"])
 
 
-def test_wrappers_see_each_statement_as_ever_and_the_log_what_is_sent() -> None:
+@pytest.fixture
+def no_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every cursor fail that Django makes."""
+    connection.ensure_connection()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a cursor was made")
+
+    monkeypatch.setattr(connection, "_cursor", refuse)
+
+
+@pytest.mark.usefixtures("no_cursors")
+def test_where_nobody_looks_the_inbox_row_needs_no_cursor() -> None:
+    assert inbox.handle_once(message(), "shipping", lambda _: None)
+    assert not inbox.handle_once(message(), "shipping", lambda _: None)
+
+
+def test_all_texts_arrive_as_they_are() -> None:
+    difficult = [" ", "'", "\\", "\\' OR 1=1 --", "%s", '"', "{,}", "é€😀", "$1", "E'\\x'", "\n\t"]
+    for text in difficult:
+        assert inbox.handle_once(message(text), text, pack)
+        assert not inbox.handle_once(message(text), text, pack)
+    with transaction.atomic():
+        assert len(InboxMessage.objects.claim_many(map(message, difficult), "batch")) == len(difficult)
+    assert {row.message_key for row in InboxMessage.objects.filter(group="batch")} == set(difficult)
+    assert {(row.group, row.message_key) for row in InboxMessage.objects.exclude(group="batch")} == {
+        (text, text) for text in difficult
+    }
+
+
+def test_what_postgresql_cannot_hold_is_refused_not_cut() -> None:
+    with pytest.raises(DataError, match="NUL"):
+        inbox.handle_once(message(), "ship\x00ping", pack)
+    assert not InboxMessage.objects.exists()
+
+
+def test_wrappers_and_the_log_see_each_statement() -> None:
     seen = []
 
     def watch(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -87,9 +125,41 @@ def test_wrappers_see_each_statement_as_ever_and_the_log_what_is_sent() -> None:
         inbox.handle_once(message(), "shipping", pack)
 
     assert seen == [("INSERT", 1), ("INSERT", 1), ("INSERT", 0)]
-    words = [" ".join(query["sql"].split()[:2]) for query in captured.captured_queries]
-    claimed = ["BEGIN", "BEGIN; INSERT"]  # the first is Django's own word for what it leaves to the driver
-    assert words == [*claimed, "INSERT INTO", "COMMIT", *claimed, "COMMIT"]
+    words = [query["sql"].split()[0] for query in captured.captured_queries]
+    assert words == ["BEGIN", "INSERT", "INSERT", "COMMIT", "BEGIN", "INSERT", "COMMIT"]
+
+
+@pytest.mark.parametrize("how", ["wrapper", "log", "cursor", "engine"])
+def test_whoever_wants_to_see_statements_sees_the_inbox_row(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def watch(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    class Watching(Cursor):  # as OpenTelemetry's instrumentation makes it
+        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            seen.append(query)
+            return super().execute(query, *arguments, **options)
+
+    class Engine(DatabaseWrapper):  # as django-prometheus makes it
+        def create_cursor(self, name: str | None = None) -> Any:
+            return Watching(self.connection)
+
+    connection.ensure_connection()
+    with ExitStack() as stack:
+        if how == "wrapper":
+            stack.enter_context(connection.execute_wrapper(watch))
+        elif how == "log":
+            captured = stack.enter_context(CaptureQueriesContext(connection))
+        elif how == "cursor":
+            monkeypatch.setattr(connection.connection, "cursor_factory", Watching)
+        else:
+            monkeypatch.setattr(connections["default"], "__class__", Engine)
+        assert inbox.handle_once(message(), "shipping", lambda _: None)
+        if how == "log":
+            seen += [query["sql"] for query in captured.captured_queries]
+    assert any("django_dlq_inboxmessage" in sql for sql in seen)
 
 
 def test_a_wrapper_may_speak_first() -> None:
@@ -113,7 +183,7 @@ def test_a_wrapper_may_speak_first() -> None:
 
 
 def test_a_handler_may_lock_rows_through_a_cursor_on_the_server() -> None:
-    # A driver that thinks that it commits each statement holds such a cursor open beyond that, which may not lock.
+    # Such a cursor may lock nothing where the driver thinks that it commits each statement.
     Box.objects.create(order="1")
 
     def lock(message: ReceivedMessage) -> None:

@@ -1,12 +1,16 @@
 """Partitions that change hands while a handler takes its time."""
 
+import os
+import signal
 import time
 from collections import Counter
 
 import pytest
 
+from django_dlq.models import InboxMessage
 from tests.scenarios import GO, WAITS
 from tests.scenarios.conftest import MakeStage
+from tests.scenarios.feed import Feed
 from tests.shop.models import Box, Order
 
 MAX_POLL = 6.0
@@ -40,3 +44,27 @@ def test_a_handler_longer_than_max_poll_interval_keeps_its_place_and_a_rebalance
         consumer.stop()
         assert consumer.process.returncode == 0, consumer
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(["long", *orders])
+
+
+@pytest.mark.kafka
+@pytest.mark.django_db(transaction=True)
+def test_while_members_come_and_go_under_a_backlog_nothing_is_passed_over(
+    kafka: str, make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCENARIO_BATCH_SIZE", "20")
+    stage = make_stage(kafka, partitions=8)
+    feed, nursery = Feed(stage, failures=0, repeats=0), stage.nursery("dlq_consume")
+    feed.send(8000)
+    members = [nursery.bear() for _ in range(2)]
+    for number in range(8):
+        packed = stage.boxes()
+        members.append(nursery.bear())  # more of them
+        stage.until(lambda packed=packed: stage.boxes() > packed)  # type: ignore[misc]  # a value of this turn
+        if number % 2:  # and fewer
+            for _ in range(2):
+                os.kill(members.pop(0), signal.SIGTERM)
+        time.sleep(0.5)  # nothing is awaited here: it is the pace
+        feed.send(250)
+    stage.until(stage.is_consumed)
+    assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
+    assert InboxMessage.objects.count() == len(feed.orders)

@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy
 
 from django_dlq.admin.editing.body_text import BodyText, why_not_json
 from django_dlq.deadletters import UNCHANGED
+from django_dlq.encoding import encode_headers
 from django_dlq.exceptions import PublishError
-from django_dlq.message import IDENTITY_LENGTH, Headers, encode_headers, readable
+from django_dlq.message import IDENTITY_LENGTH, Headers, readable
 from django_dlq.models import DeadLetter
 from django_dlq.payload import describe
 

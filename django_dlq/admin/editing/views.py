@@ -5,21 +5,21 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.db import router, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from django_dlq import deadletters
-from django_dlq.admin.confirm import allowed_or_403, list_url
+from django_dlq.admin.choosing import ChoosingAdmin
 from django_dlq.admin.display import badge
 from django_dlq.admin.editing.difference import differences
 from django_dlq.admin.editing.forms import MOST_HEADERS, EditForm, HeaderFormSet
+from django_dlq.admin.letter_verbs import EDIT
+from django_dlq.admin.links import filtered_link, row_link
 from django_dlq.admin.message_page import identity_facts, message_context
-from django_dlq.admin.read_only import ReadOnlyAdmin
-from django_dlq.admin.verbs import EDIT
 from django_dlq.deadletters import UNCHANGED
 from django_dlq.exceptions import DeskError, IllegalTransition, PublishError
 from django_dlq.message import RESERVED
@@ -29,17 +29,17 @@ ROOM_FOR_THE_REST = 200_000
 """Bytes of a form that are left for everything but the body."""
 
 
-def edit_view(request: HttpRequest, admin: ReadOnlyAdmin, pk: int) -> HttpResponse:
+def edit_view(request: HttpRequest, admin: ChoosingAdmin, object_id: str) -> HttpResponse:
     """Show the form; on POST compare, and only what was compared is sent."""
-    allowed_or_403(request, admin, EDIT)
-    letter = DeadLetter.objects.filter(pk=pk).first()
+    admin.allowed_or_403(request, EDIT)
+    letter: DeadLetter | None = admin.get_object(request, unquote(object_id))
     if letter is None:
         raise Http404
-    why_not = EDIT.why_not(request.user, letter) or _too_large(letter)
+    why_not = admin.why_not(request, EDIT, letter) or _too_large(letter)
     if request.method != "POST":
         if why_not:
             messages.warning(request, _("This letter cannot be edited: %(why)s.") % {"why": why_not})
-            return HttpResponseRedirect(_letter_url(admin, pk))
+            return HttpResponseRedirect(row_link(admin.admin_site, letter))
         filters = request.GET.get("_changelist_filters", "")
         form = EditForm(letter=letter, initial={"seen": _version(letter), "filters": filters})
         return _form_page(request, admin, letter, form=form, headers=_headers(letter))
@@ -62,7 +62,7 @@ def edit_view(request: HttpRequest, admin: ReadOnlyAdmin, pk: int) -> HttpRespon
     return _preview_page(request, admin, letter, form=form, headers=headers, changes=changes)
 
 
-def _send(request: HttpRequest, admin: ReadOnlyAdmin, form: EditForm, changes: dict[str, Any]) -> HttpResponse:
+def _send(request: HttpRequest, admin: ChoosingAdmin, form: EditForm, changes: dict[str, Any]) -> HttpResponse:
     """Send the copy, unless anything has happened to the letter since the person saw it."""
     using = router.db_for_write(DeadLetter)
     with transaction.atomic(using=using):
@@ -75,9 +75,9 @@ def _send(request: HttpRequest, admin: ReadOnlyAdmin, form: EditForm, changes: d
         user: Any = request.user
         copy = deadletters.edit(letter, actor=user, reason=form.cleaned_data["reason"], **wanted)
     said = _("An edited copy was sent in its place. It tells what becomes of it:")
-    copy_link = format_html('{} <a href="{}">{} {}</a>', said, _letter_url(admin, copy.pk), _("dead letter"), copy.pk)
-    messages.success(request, copy_link)
-    return HttpResponseRedirect(list_url(admin, form.cleaned_data["filters"]))
+    link = row_link(admin.admin_site, copy)
+    messages.success(request, format_html('{} <a href="{}">{} {}</a>', said, link, _("dead letter"), copy.pk))
+    return HttpResponseRedirect(filtered_link(admin.admin_site, DeadLetter, form.cleaned_data["filters"]))
 
 
 def _changes(form: EditForm, headers: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _headers(letter: DeadLetter, data: Any = None) -> Any:
 
 
 def _form_page(
-    request: HttpRequest, admin: ReadOnlyAdmin, letter: DeadLetter, *, form: EditForm, headers: Any, problem: str = ""
+    request: HttpRequest, admin: ChoosingAdmin, letter: DeadLetter, *, form: EditForm, headers: Any, problem: str = ""
 ) -> HttpResponse:
     if form.is_bound:  # the person has now been told of the letter's present state
         data: Any = form.data
@@ -115,7 +115,7 @@ def _form_page(
 
 def _preview_page(
     request: HttpRequest,
-    admin: ReadOnlyAdmin,
+    admin: ChoosingAdmin,
     letter: DeadLetter,
     *,
     form: EditForm,
@@ -133,7 +133,7 @@ def _preview_page(
 
 def _page(
     request: HttpRequest,
-    admin: ReadOnlyAdmin,
+    admin: ChoosingAdmin,
     letter: DeadLetter,
     *,
     name: str,
@@ -143,11 +143,11 @@ def _page(
 ) -> HttpResponse:
     shared = {
         "letter": letter,
-        "badge": badge(letter.state),
+        "badge": badge(letter),
         "form": form,
         "header_rows": headers,
-        "action": _url(admin, "edit", letter.pk),
-        "back_url": _letter_url(admin, letter.pk),
+        "action": row_link(admin.admin_site, letter, "edit"),
+        "back_url": row_link(admin.admin_site, letter),
     }
     template = f"admin/django_dlq/deadletter/{name}.html"
     return TemplateResponse(request, template, admin.page_context(request) | shared | context)
@@ -171,11 +171,3 @@ def _version(letter: DeadLetter) -> str:
     """Return what differs after anything has happened to a letter."""
     last = letter.events.order_by("-id").values_list("pk", flat=True).first()
     return f"{letter.state}-{last}"
-
-
-def _letter_url(admin: ReadOnlyAdmin, pk: int) -> str:
-    return _url(admin, "change", pk)
-
-
-def _url(admin: ReadOnlyAdmin, name: str, pk: int) -> str:
-    return reverse(f"admin:django_dlq_deadletter_{name}", args=[pk], current_app=admin.admin_site.name)

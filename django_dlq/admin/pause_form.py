@@ -1,11 +1,13 @@
-"""What is asked before something is paused or resumed."""
+"""What is asked before something is paused."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_dlq.admin.reason_form import ReasonForm
 from django_dlq.conf import conf
 from django_dlq.message import IDENTITY_LENGTH
 from django_dlq.models import Scope
@@ -16,19 +18,14 @@ LABELS = (
     (Scope.BROKER, gettext_lazy("a broker, with all its topics")),
 )
 
-
-class ResumeForm(forms.Form):
-    """Why."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        help_text=gettext_lazy("Stays in the history, with your name."),
-        widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
-        max_length=2000,
-    )
+NAMES: Final[dict[str, tuple[str, ...]]] = {
+    Scope.TOPIC: ("topic",),
+    Scope.KEY: ("topic", "key"),
+    Scope.BROKER: ("broker",),
+}
 
 
-class PauseForm(ResumeForm):
+class PauseForm(ReasonForm):
     """What, and why."""
 
     scope = forms.ChoiceField(label=gettext_lazy("What"), choices=LABELS, widget=forms.RadioSelect, initial=Scope.TOPIC)
@@ -43,22 +40,19 @@ class PauseForm(ResumeForm):
         brokers: Any = self.fields["broker"]
         brokers.choices = [("", "---------"), *((alias, alias) for alias in conf.DLQ_BROKERS)]
 
-    @property
-    def thing(self) -> dict[str, Any]:
-        """What to pause, in the words of switches.pause."""
-        names = {Scope.TOPIC: ("topic",), Scope.KEY: ("topic", "key"), Scope.BROKER: ("broker",)}
-        return {name: self.cleaned_data[name] for name in names[Scope(self.cleaned_data["scope"])]}
-
     def clean(self) -> dict[str, Any]:
         """Refuse a form that names less than what was chosen, or more: then it is not clear what is meant."""
-        if "scope" not in self.cleaned_data:
-            return self.cleaned_data
-        wanted = self.thing if not self.errors else {}
         for name in ("topic", "key", "broker"):
             if self.errors:
                 break
-            if name in wanted and not wanted[name]:
+            is_wanted, is_there = name in NAMES[self.cleaned_data["scope"]], bool(self.cleaned_data[name])
+            if is_wanted and not is_there:
                 self.add_error(name, _("Say which one."))
-            elif name not in wanted and self.cleaned_data[name]:
+            elif is_there and not is_wanted:
                 self.add_error(name, _("Leave this empty, or choose another answer above."))
         return self.cleaned_data
+
+
+def named(scope: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to pause or resume, in the words of `switches`: of these names, those that the scope has."""
+    return {name: names[name] for name in NAMES[scope]}

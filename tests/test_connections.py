@@ -1,0 +1,41 @@
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from django_dlq.connections import close_connections, lost_connection, open_connections
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_wrong_statement_is_no_lost_connection():
+    connection.ensure_connection()
+
+    assert not lost_connection(OperationalError("deadlock detected"))
+    assert not lost_connection(ValueError("no"))
+    assert not lost_connection(DatabaseError("wrong SQL"))
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("gone")], ids=repr)
+def test_a_connection_that_does_not_answer_is_lost(monkeypatch, error):
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+
+    assert lost_connection(error)
+
+
+def test_a_database_that_cannot_be_reached_is_lost(monkeypatch):
+    def refused():
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(connection, "ensure_connection", refused)
+
+    assert lost_connection(OperationalError("gone"))
+
+
+def test_closed_connections_are_made_anew():
+    connection.ensure_connection()
+    before = open_connections()
+    close_connections()
+
+    assert open_connections() == [None]
+    connection.ensure_connection()
+    assert open_connections()[0] is not None
+    assert open_connections() != before
