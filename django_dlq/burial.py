@@ -16,6 +16,7 @@ from django_dlq.exceptions import IllegalTransition
 from django_dlq.fingerprint import Failure
 from django_dlq.hold_policy import EXPIRED, must_hold
 from django_dlq.letter_columns import failure_columns, received_columns
+from django_dlq.letter_writing import failure_data, new_letter, note_failure, write_failure
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import (
     DatabaseNow,
@@ -26,8 +27,6 @@ from django_dlq.models import (
     Source,
     State,
     WaitingKey,
-    in_future,
-    let_go,
     release_next,
 )
 from django_dlq.registry import Handler
@@ -97,7 +96,7 @@ def bury_received(
 def fail_again(letter: DeadLetter, failure: Failure, *, delay: timedelta | None) -> None:
     """Write down that a retry failed too: to be retried after `delay`, or dead if that is None."""
     with transaction.atomic(using=_database()):
-        _write_failure(letter, failure, delay=delay)
+        write_failure(letter, failure, delay=delay)
     signals.tell(signals.message_failed, DeadLetter, letter=letter)
 
 
@@ -122,9 +121,9 @@ def compensate(
     """Write down that a message failed and that the function `by` made it good; in the caller's transaction."""
     if letter is None:
         columns = received_columns(message, handler) | {"open_key": None, "closed_at": DatabaseNow()}
-        letter = _new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
+        letter = new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
     else:
-        _write_failure(letter, failure, delay=None, verb="compensate")
+        write_failure(letter, failure, delay=None, verb="compensate")
     DeadLetterEvent.objects.note(letter, Kind.COMPENSATED, actor=actor, data={"by": by})
     release_next(letter, actor=actor)
 
@@ -163,10 +162,10 @@ def _bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
     replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
     letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
     if letter is None:
-        letter = _new_letter(failure, delay=None, **_unsent_columns(row, failure))
+        letter = new_letter(failure, delay=None, **_unsent_columns(row, failure))
     else:
         changes: dict[str, Any] = {"holds_key": True} if _holds(row, failure) else {}
-        _write_failure(letter, failure, delay=None, **changes)
+        write_failure(letter, failure, delay=None, **changes)
     OutboxMessage.objects.filter(pk=row.pk).delete()
     return letter
 
@@ -181,7 +180,7 @@ def _new_unsent_letters(rows: Sequence[tuple[OutboxMessage, Failure]]) -> list[D
     letters = [found[letter.pk] for letter in created]
     events = [
         DeadLetterEvent(
-            letter=letter, kind=Kind.FAILED, actor_name=letter.source, data=_failure_data(letter, failure, is_new=True)
+            letter=letter, kind=Kind.FAILED, actor_name=letter.source, data=failure_data(letter, failure, is_new=True)
         )
         for letter, (_, failure) in zip(letters, rows, strict=True)
     ]
@@ -216,10 +215,10 @@ def _bury_received(
             return _new_received_letter(message, failure, handler=handler, delay=delay)
         if letter.state == State.PARKED:
             # It was tried where nobody knew yet that it has to wait. Its turn comes.
-            _note_failure(letter, failure, is_new=True)
+            note_failure(letter, failure, is_new=True)
             return letter
         # A dead letter that is delivered again and a replay that fails are for a person, not for the ladder.
-        _write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
+        write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
         return letter
 
 
@@ -231,44 +230,7 @@ def _new_received_letter(
         columns["order_key"] = None
     if columns["order_key"] is not None:
         WaitingKey.objects.hold(columns["order_key"])
-    return _new_letter(failure, delay=delay, **columns)
-
-
-def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) -> DeadLetter:
-    columns.setdefault("state", State.DEAD if delay is None else State.RETRYING)
-    letter = DeadLetter.objects.create(
-        next_attempt_at=None if delay is None else in_future(delay),
-        attempts=1,
-        **failure_columns(failure),
-        **columns,
-    )
-    # What the database's clock has filled in.
-    letter.refresh_from_db(fields=["next_attempt_at", "closed_at"])
-    _note_failure(letter, failure, is_new=True)
-    return letter
-
-
-def _write_failure(
-    letter: DeadLetter, failure: Failure, *, delay: timedelta | None, verb: str = "", **changes: Any
-) -> None:
-    is_new = failure.fingerprint != letter.fingerprint
-    changes |= failure_columns(failure)
-    letter.failed_again(verb or ("give_up" if delay is None else "retry"), delay=delay, **changes)
-    _note_failure(letter, failure, is_new=is_new)
-    if failure.error_class == EXPIRED:
-        let_go(letter, actor=letter.source)
-
-
-def _note_failure(letter: DeadLetter, failure: Failure, *, is_new: bool) -> None:
-    data = _failure_data(letter, failure, is_new=is_new)
-    DeadLetterEvent.objects.note(letter, Kind.FAILED, actor=letter.source, data=data)
-
-
-def _failure_data(letter: DeadLetter, failure: Failure, *, is_new: bool) -> dict[str, Any]:
-    data = {"attempt": letter.attempts, "error_class": failure.error_class, "error_message": failure.error_message}
-    if is_new:  # sixteen retries that fail alike need one traceback
-        data["traceback"] = failure.traceback
-    return data
+    return new_letter(failure, delay=delay, **columns)
 
 
 def _database() -> str:

@@ -103,7 +103,9 @@ class Relay:
             # The lanes go to others now, who would wait for the lease. Nothing may be on its way to the history then:
             # it would be refused, and sent again.
             self._completions.forget()
-            connections[OutboxMessage.objects.db].close_if_unusable_or_obsolete()
+            connection = connections[OutboxMessage.objects.db]
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
 
     def has_all_lanes(self) -> bool:
         """Join the relays; tell whether there is no other one."""

@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_dlq import burial, deadletters, outbox, signals, switches
 from django_dlq.brokers import brokers
-from django_dlq.brokers.base import Receipt
-from django_dlq.exceptions import BrokerUnavailable, LeaseLost, MessageRefused, TopicUnavailable
+from django_dlq.brokers.base import Receipt, one_by_one
+from django_dlq.exceptions import BrokerUnavailable, LeaseLost, MessageRefused, RejectedTogether, TopicUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -810,6 +810,32 @@ class TestRefusal:
         assert (letter.source, letter.state, letter.key) == ("relay", State.DEAD, "7")
         assert (letter.error_class, letter.error_message) == ("django_dlq.exceptions.MessageRefused", "not authorised")
         assert waiting() == []
+
+    def test_what_was_rejected_with_others_is_no_outage_and_comes_again_in_smaller_batches(self, relay, broker):
+        outbox.publish_many([Message("orders", str(n), key="7") for n in range(300)])
+        poison = "3"
+
+        def send(records, timeout):
+            broker.calls.append(len(records))
+            if len(records) > 40 and any(record.body == poison.encode() for record in records):
+                return [Receipt(error=RejectedTogether("one of these is too large"))] * len(records)
+            return one_by_one(records, store)
+
+        def store(record):
+            if record.body == poison.encode():
+                return Receipt(error=MessageRefused("too large"))
+            broker.sent.append(record)
+            return Receipt()
+
+        broker.send = send
+        while waiting() and len(broker.calls) < 100:
+            relay.run_once()
+            assert relay.unavailable() == {}
+
+        assert broker.calls[:3] == [300, 125, 31]
+        assert DeadLetter.objects.get().body_bytes == poison.encode()
+        assert bodies(broker.sent) == [str(n) for n in range(300) if n != 3]
+        assert not BrokerOutage.objects.exists()
 
     def test_refusals_of_one_topic_have_one_cause(self, relay, broker):
         for topic in ("a", "b"):
