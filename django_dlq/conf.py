@@ -89,6 +89,11 @@ class Settings:
         return getattr(settings, "DLQ_STORM_WINDOW", 200)
 
     @property
+    def DLQ_MOST_DEATHS(self) -> int:
+        """How many processes may die with one message in hand, or while they ask about one, before it is given up."""
+        return getattr(settings, "DLQ_MOST_DEATHS", 3)
+
+    @property
     def DLQ_RETRY_DELAYS(self) -> Sequence[timedelta] | None:
         """The ladder of retries for handlers without a policy of their own; None is RocketMQ's sixteen steps."""
         return getattr(settings, "DLQ_RETRY_DELAYS", None)
@@ -122,6 +127,11 @@ class Settings:
     def DLQ_CLOSED_RETENTION(self) -> timedelta | None:
         """How long resolved and discarded dead letters are kept; None keeps them for ever."""
         return getattr(settings, "DLQ_CLOSED_RETENTION", timedelta(days=30))
+
+    @property
+    def DLQ_REPLAY_WINDOW(self) -> timedelta:
+        """How long a replayed message may be on its way to its handler: in the outbox, and then in the broker."""
+        return getattr(settings, "DLQ_REPLAY_WINDOW", timedelta(days=7))
 
     @property
     def DLQ_MASKED_FIELDS(self) -> Sequence[str]:

@@ -4,8 +4,9 @@ What is handled is committed in one transaction with its inbox rows, what fails 
 the two is committed may the message's offset pass, and only up to the first that is unfinished in its partition.
 """
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -22,9 +23,10 @@ from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
 from django_dlq.consuming.storm import StormGuard
+from django_dlq.consuming.suspicion import Suspicion
 from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
-from django_dlq.message import Record
+from django_dlq.message import Place, Record
 from django_dlq.registry import handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
@@ -35,8 +37,17 @@ SECONDS_BETWEEN_COMMITS = 1.0
 SECONDS_BETWEEN_POLLS = 0.02
 """How long a message may lie at the broker while somebody is free and others are busy."""
 
+MOST_WITH_CARE = 20
+"""In hand where somebody has died, unless more are handled at once."""
+
 MOST_BYTES = 64_000_000
 """Of bodies in hand: with more, nothing is taken until some are done."""
+
+TO_LEAVE = 5.0
+"""Of the seconds that it has to end: those for the last commit and for leaving the group; a quarter, if it has few."""
+
+MOST_SECONDS_TO_ABANDON = 3.0
+"""How long a process that must end waits for that commit, and for the broker to hear that it leaves."""
 
 
 class Consumer:
@@ -56,7 +67,8 @@ class Consumer:
         self._member: Membership | None = None
         self._circuits = Circuits(self._handlers, inline=inline)
         self._guard = StormGuard(group, is_off=inline)
-        self._settle = partial(settle_work, circuits=self._circuits, guard=self._guard)
+        self._suspicion = Suspicion(group, most_in_hand=self._at_once * self.threads, is_off=inline)
+        self._settle = self._suspicion.guard(partial(settle_work, circuits=self._circuits, guard=self._guard))
         self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
@@ -65,6 +77,8 @@ class Consumer:
         # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
         self._held = 0
         self._holds = False
+        # Whether handlers still ran when it was closed.
+        self.has_left_some_behind = False
 
     @property
     def is_busy(self) -> bool:
@@ -91,7 +105,7 @@ class Consumer:
             self._member = self._join()
         self._guard.look()
         if self._guard.is_stopped and not self._crew.is_busy:
-            self._hand.revoke(self._member.revoked())
+            self._revoke(self._member.revoked())
             self._guard.wait(timeout)
             return 0
         settled = self._take(self._member, 0 if self._hand else timeout) if self._lacks_work() else 0
@@ -99,22 +113,42 @@ class Consumer:
             settled += self._work(self._member)
         finally:
             self._commit(self._member)
+        self._suspicion.forget()
         self._guard.look()
         return settled
 
     def close(self) -> None:
         """Finish what handlers are doing, and leave the group, so that other members take over at once."""
+        self.end(self.grace)
+
+    def end(self, seconds: float) -> None:
+        """Do so within so many seconds. What takes longer is left behind, and is delivered again elsewhere."""
         if self._member is None:
             return
-        for returned in self._crew.close(self.grace):
+        for returned in self._crew.close(seconds - min(TO_LEAVE, seconds / 4)):
             self._put_back(returned)
+        self.has_left_some_behind = self._crew.is_busy
         with suppress(BrokerUnavailable):  # then it is delivered again, and skipped
             self._commit(self._member)
+        self._suspicion.close(self._hand.running)
         self._member.close()
         if self._watch is not None:
             self._watch.close()
         self._member, self._crew, self._watch = None, Alone(self._settle), None
         self._hand.clear()
+
+    def abandon(self) -> None:
+        """Commit what may pass and leave the group, while somebody else has the hand, since the process ends now."""
+        if (member := self._member) is None:
+            return
+        leaving = threading.Thread(target=self._leave, args=[member], name="dlq-leave", daemon=True)
+        leaving.start()
+        leaving.join(MOST_SECONDS_TO_ABANDON)
+
+    def _leave(self, member: Membership) -> None:
+        with suppress(BrokerUnavailable):
+            member.commit(self._hand.passed())  # what was revoked meanwhile it passes over
+        member.close()
 
     def _join(self) -> Membership:
         if self.threads > 1:
@@ -127,12 +161,14 @@ class Consumer:
         """Take some messages from the broker; return how many of them are for no handler here."""
         skipped = 0
         records, revoked = member.poll(self._room(), timeout)
-        self._hand.revoke(revoked)
+        self._revoke(revoked)
         for record in records:
             delivery = delivery_of(record, self.group)
             self._hand.take(delivery)
             if delivery.outcome is not None:
                 skipped += _tell(delivery)
+            else:
+                self._suspicion.took(delivery)
         return skipped
 
     def _hold(self, member: Membership) -> None:
@@ -149,14 +185,25 @@ class Consumer:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
         if self._guard.is_stopped:
             return 0
-        at_once = max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
-        free = at_once * self.threads - (len(self._hand) - self._held)
+        at_once, most = self._at_once, self._at_once * self.threads
+        if self._suspicion.is_careful:  # what is in hand when it dies, others will do one by one
+            at_once = most = min(at_once, max(MOST_WITH_CARE, self._running_at_once))
+        free = most - (len(self._hand) - self._held)
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
+
+    @property
+    def _at_once(self) -> int:
+        return max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
+
+    @property
+    def _running_at_once(self) -> int:
+        return sum(handler.concurrency * (handler.batch_size or 1) for handler in self._handlers)
 
     def _work(self, member: Membership) -> int:
         started, settled = time.monotonic(), 0
         while (left := started + SECONDS_BETWEEN_COMMITS - time.monotonic()) > 0:
-            self._hand.revoke(member.revoked())
+            self._revoke(member.revoked())
+            self._suspicion.look()
             self._circuits.look()
             self._start_what_may()
             self._hold(member)
@@ -197,13 +244,19 @@ class Consumer:
     def _put_back(self, returned: Returned) -> int:
         self._pace.ended(returned.work)
         self._hand.returned(returned.work)
+        self._suspicion.returned(returned.work)
         return sum(map(_tell, returned.work))
 
     def _commit(self, member: Membership) -> None:
-        self._hand.revoke(member.revoked())
+        self._revoke(member.revoked())
         if passed := self._hand.passed():
             member.commit(passed)
             self._hand.committed()
+
+    def _revoke(self, places: Collection[Place]) -> None:
+        if places:
+            self._hand.revoke(places)
+            self._suspicion.revoke(places, self._hand.running)
 
     def _report(self, call: Call) -> None:
         """Hear of a handler that hangs, from the watch's thread."""
@@ -229,9 +282,10 @@ class Consumer:
                 for delivery in hanging:
                     bury_hanging(delivery, what_it_was_doing(call))
                 self._hand.returned(hanging)
-                if self._member is not None:
-                    self._commit(self._member)
+                self._suspicion.returned(hanging)
+                self._suspicion.forget()
         finally:
+            self.abandon()
             end_process()
 
     def _hanging_deliveries(self, call: Call) -> list[Delivery]:

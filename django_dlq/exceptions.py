@@ -10,6 +10,8 @@
     ├── UnreadableBody               also a ValueError; raised by message.json() and .text()
     ├── BrokerError
     │   ├── BrokerUnavailable        costs time, never an attempt
+    │   │   └── TopicUnavailable     the broker is well, but for this topic or a part of it
+    │   ├── RejectedTogether         costs time, and the broker is well
     │   ├── MessageRefused           the message's own fault
     │   └── HeldBack                 the fault of an earlier message of its key
     ├── LeaseLost                    another relay has taken over
@@ -24,6 +26,7 @@
     ├── Expired                      a message outlived its expiry
     ├── SwallowedError               a handler went on after a database error that undid its transaction
     ├── TimeLimitExceeded            a handler took longer than its `timeout`
+    ├── ProcessDied                  with a message in hand, again and again
     ├── GroupIsStopped               too many of its messages failed in this release
     ├── HalfMessageError             about half messages
     │   ├── DecidedOtherwise         it is too late
@@ -112,6 +115,18 @@ class BrokerUnavailable(BrokerError):
     """The broker cannot be reached or does not answer in time: the message may or may not have arrived."""
 
     code = "broker_unavailable"
+
+
+class TopicUnavailable(BrokerUnavailable):
+    """The broker answers, but has not taken this message in time: perhaps its partition has no leader."""
+
+    code = "topic_unavailable"
+
+
+class RejectedTogether(BrokerError):
+    """It was rejected together with others, and there was no time to find out which of them is at fault."""
+
+    code = "rejected_together"
 
 
 class MessageRefused(BrokerError):
@@ -208,6 +223,19 @@ class TimeLimitExceeded(DlqError):
     """A handler was stopped at a database statement, or with its process, since it took longer than its `timeout`."""
 
     code = "time_limit_exceeded"
+
+
+class ProcessDied(DlqError):
+    """So many processes have died with one message in hand that it is not given to its handler any more.
+
+    `is_only_that`: one has died while it was asked what shall become of it, too, so that nobody is asked again.
+    """
+
+    code = "process_died"
+
+    def __init__(self, reason: str = "", *, is_only_that: bool = False) -> None:
+        super().__init__(reason)
+        self.is_only_that = is_only_that
 
 
 class GroupIsStopped(DlqError):

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from django.db import router, transaction
 
 from django_dlq import burial, signals, tracing
+from django_dlq.conf import conf
 from django_dlq.connections import lost_connection
-from django_dlq.exceptions import IllegalTransition
+from django_dlq.exceptions import IllegalTransition, ProcessDied
 from django_dlq.failure_rule import Compensate, Decision
 from django_dlq.fingerprint import Failure, class_path, one_line
 from django_dlq.message import ReceivedMessage
@@ -29,6 +31,8 @@ def settle(
     Raises only if the database cannot be reached. A rule or a compensation that fails is the message's next failure,
     with the handler's error as its context.
     """
+    if isinstance(error, ProcessDied) and error.is_only_that:
+        return _store(message, handler, Failure.of(error, message.group, handler.name), letter, delay=None)
     try:
         choice = handler.decide(message, error)
         is_final = handler.delay_after(message.attempt, error) is None
@@ -42,6 +46,18 @@ def settle(
             raise
         choice, error = Decision.RETRY, trouble
     return _bury(message, handler, error, letter, is_dead=choice is Decision.DEAD)
+
+
+def expect_life(deaths: int) -> None:
+    """Raise ProcessDied if so many processes have died with a message in hand that it is given to no handler again.
+
+    The first time its handler's rule is asked what shall become of it. If that kills the process too, nobody is.
+    """
+    if deaths >= conf.DLQ_MOST_DEATHS:
+        raise ProcessDied(
+            f"its process died {deaths} times while it was handled, each time but the first with nothing else in hand",
+            is_only_that=deaths > conf.DLQ_MOST_DEATHS,
+        )
 
 
 def bury_hanging(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
@@ -80,8 +96,13 @@ def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -
 def _bury(
     message: ReceivedMessage, handler: Handler, error: BaseException, letter: DeadLetter | None, *, is_dead: bool
 ) -> Failure:
-    failure = describe(message, handler, error)
     delay = None if is_dead else handler.delay_after(message.attempt, error)
+    return _store(message, handler, describe(message, handler, error), letter, delay=delay)
+
+
+def _store(
+    message: ReceivedMessage, handler: Handler, failure: Failure, letter: DeadLetter | None, *, delay: timedelta | None
+) -> Failure:
     if letter is None:
         burial.bury_received(message, failure, handler=handler, delay=delay)
         return failure

@@ -84,9 +84,13 @@ class Relays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A broker that relays cannot reach. `since` and `reason` are those of the one that noticed it first."""
+    """A broker that relays cannot reach, or one topic of a broker that is well, which rests in part.
+
+    `topic` is empty for the whole broker. `since` and `reason` are those of the relay that noticed it first.
+    """
 
     broker: str
+    topic: str
     since: datetime
     reason: str
     relays: tuple[str, ...]
@@ -133,6 +137,20 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suspected:
+    """A message that processes have died with while they handled nothing else, or that is being tried so just now."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    message_key: str
+    handler: str
+    deaths: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letters:
     """Dead letters by state, counted up to a bound; those that hold their key, by topic; those parked, by group."""
 
@@ -169,6 +187,7 @@ class Snapshot:
     pauses: tuple[Paused, ...]
     circuits: tuple[OpenCircuit, ...]
     stopped: tuple[Stopped, ...]
+    suspects: tuple[Suspected, ...]
     letters: Letters
     half_messages: HalfMessages
 

@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 from django_dlq import signals
 from django_dlq.conf import conf
-from django_dlq.exceptions import Expired, HandlerConflict, UnknownHandler
+from django_dlq.exceptions import Expired, HandlerConflict, ProcessDied, UnknownHandler
 from django_dlq.failure_rule import Choice, FailureRule, Fingerprint, decide
 from django_dlq.message import ReceivedMessage
 from django_dlq.probes import probes
@@ -78,7 +78,7 @@ class Handler:
 
     def delay_after(self, attempt: int, error: BaseException) -> timedelta | None:
         """Return how long to wait after this failed attempt (the first is 1), or None if the message is dead."""
-        if isinstance(error, (Expired, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
+        if isinstance(error, (Expired, ProcessDied, *(import_string(path) for path in conf.DLQ_NEVER_RETRY))):
             return None
         return (self.retry or _default_policy()).delay_after(attempt, error)
 

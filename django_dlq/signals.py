@@ -17,12 +17,16 @@ relay_lost_lanes = Signal()  # owner, lanes: others took them over, since this r
 messages_published = Signal()  # rows: what the broker has confirmed and is now history, with OutboxMessage's columns
 broker_unavailable = Signal()  # broker: alias, error
 broker_available = Signal()  # broker: alias that could not be reached, and has answered again
+topic_unavailable = Signal()  # broker: alias, topic, error; the broker is well, but does not take all of this topic
+topic_available = Signal()  # broker: alias, topic: of which the broker takes everything again
 database_unavailable = Signal()  # error
 message_handled = Signal()  # message: ReceivedMessage, handler
 message_skipped = Signal()  # message, why: "duplicate", "tag", "group", or "decision" with a reason
 message_failed = Signal()  # letter: DeadLetter, now retrying or dead
 handler_was_late = Signal()  # handler, messages, overtime: seconds beyond its timeout; they are handled all the same
 handler_hangs = Signal()  # handler, messages, overtime: seconds beyond its timeout; its process is about to end
+partitions_left = Signal()  # group, places: taken over from a consumer that has not given them back
+message_suspected = Signal()  # message, handler, deaths: of processes that had it in hand; it is handled alone
 grace_is_over = Signal()  # seconds that a machine had to end in; its process is about to end without it
 circuit_opened = Signal()  # dependency: Dependency, as its row is then; its handlers are called no more, for a while
 circuit_closed = Signal()  # dependency: Dependency, as its row was before
@@ -80,6 +84,16 @@ def _log_broker_available(*, broker: str, **_: Any) -> None:
     logger.info("broker %s is available again", broker)
 
 
+@receiver(topic_unavailable)
+def _log_topic_unavailable(*, broker: str, topic: str, error: Exception, **_: Any) -> None:
+    logger.warning("broker %s does not take all of topic %s, which rests in part: %s", broker, topic, error)
+
+
+@receiver(topic_available)
+def _log_topic_available(*, broker: str, topic: str, **_: Any) -> None:
+    logger.info("broker %s takes all of topic %s again", broker, topic)
+
+
 @receiver(database_unavailable)
 def _log_database_unavailable(*, error: Exception, **_: Any) -> None:
     logger.warning("the database is unavailable: %s", error)
@@ -113,6 +127,23 @@ def _log_handler_hangs(*, handler: Any, messages: Any, overtime: float, **_: Any
         "%s does not end: %.1f s beyond its timeout with %s messages, the first with message key %s; "
         "this counts as a failed attempt, and the process ends, since Python cannot stop a thread",
         handler.name, overtime, len(messages), messages[0].message_key,
+    )  # fmt: skip
+
+
+@receiver(partitions_left)
+def _log_partitions_left(*, group: str, places: Any, **_: Any) -> None:
+    logger.info(
+        "%s partitions of group %s were not given back by whoever had them, the first of topic %s; if he has died, "
+        "what he had in hand may be the cause, and is handled with care",
+        len(places), group, places[0][0],
+    )  # fmt: skip
+
+
+@receiver(message_suspected)
+def _log_message_suspected(*, message: Any, handler: Any, deaths: int, **_: Any) -> None:
+    logger.warning(
+        "deaths of processes with message key %s of group %s in hand: %s; %s is given it with nothing beside it",
+        message.message_key, message.group, deaths, handler.name,
     )  # fmt: skip
 
 

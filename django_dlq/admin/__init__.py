@@ -8,6 +8,7 @@ from django_dlq.admin.pauses import PauseAdmin
 from django_dlq.admin.producers import ProducerAdmin
 from django_dlq.admin.relays import RelayLaneAdmin, RelayProcessAdmin
 from django_dlq.admin.stopped_groups import StoppedGroupAdmin
+from django_dlq.admin.suspects import SuspectAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -21,4 +22,5 @@ __all__ = [
     "RelayLaneAdmin",
     "RelayProcessAdmin",
     "StoppedGroupAdmin",
+    "SuspectAdmin",
 ]

@@ -64,11 +64,13 @@ RULES: Sequence[Rule] = (
     Rule("E070", "DLQ_LOCK_KEYS", is_switch, "True or False"),
     Rule("E071", "DLQ_RELAY_NOTIFY", is_switch, "True or False"),
     Rule("E072", "DLQ_CONSUMER_GRACE", is_span, "a timedelta above 0"),
+    Rule("E073", "DLQ_REPLAY_WINDOW", is_pause, "a timedelta of 0 or more"),
     Rule("E113", "DLQ_STORM_IN_ROW", is_count_or_none, "a number of messages above 0, or None for any number"),
     Rule("E114", "DLQ_STORM_SHARE", is_share_or_none, "a number above 0, and at most 1, or None for any share"),
     Rule(
         "E115", "DLQ_STORM_WINDOW", lambda value: is_count(value) and value >= 100, "a number of messages from 100 on"
     ),
+    Rule("E116", "DLQ_MOST_DEATHS", lambda value: is_count(value) and value >= 2, "a number of deaths from 2 on"),
     Rule("E104", "DLQ_PROBE_INTERVAL", is_span, "a timedelta above 0"),
     Rule("E105", "DLQ_REPLAY_AFTER_OUTAGE", is_switch, "True or False"),
     Rule("E120", "DLQ_CHECKBACK_AFTER", is_pause, "a timedelta of 0 or more"),

@@ -24,7 +24,8 @@ Key = tuple[str, bytes]
 class Delivery:
     """One message as it was delivered, the handler that takes it, and what became of it; None while it is to be done.
 
-    Deliveries are told apart by themselves and not by their content: the same message may be in hand twice.
+    Deliveries are told apart by themselves and not by their content: the same message may be in hand twice. `deaths`:
+    how many processes have died with it in hand; if any, nothing else is started beside it.
     """
 
     record: Record
@@ -33,6 +34,7 @@ class Delivery:
     outcome: Outcome | None = None
     number: int = 0
     is_revoked: bool = False
+    deaths: int = 0
     key: Key | None = field(init=False)
     place: Place = field(init=False)
 
@@ -67,6 +69,7 @@ class Hand:
         # By key of which one is ready or running: those behind it.
         self._behind: dict[Key, deque[Delivery]] = {}
         self._running: set[Delivery] = set()
+        self._is_alone = False
         self._waiting = 0
         self._passed: dict[Place, Record] = {}
         self.bytes = 0
@@ -96,10 +99,14 @@ class Hand:
 
         `allowance` says how many messages a handler may be given now.
         """
+        if self._is_alone:
+            return []
         for head in sorted([ready[0] for ready in self._ready.values()]):
+            if head.deaths and self._running:
+                return []  # nothing is started after it, so that it comes to be alone
             handler = handler_of(head)
             if most := min(handler.batch_size or 1, allowance(handler)):
-                return self._start(handler, most)
+                return self._start(handler, 1 if head.deaths else most)
         return []
 
     def held(self, is_blocked: Callable[[Handler], bool]) -> list[Delivery]:
@@ -119,6 +126,7 @@ class Hand:
         """
         work = [delivery for delivery in work if delivery in self._running]
         self._running.difference_update(work)
+        self._is_alone = self._is_alone and bool(self._running)
         self.bytes -= sum(map(_size, work))
         again = [delivery for delivery in work if delivery.outcome is None and not delivery.is_revoked]
         freed = {key for delivery in work if (key := delivery.key)}
@@ -180,6 +188,8 @@ class Hand:
         ready, next_of_keys, started = self._take_first(handler, most), list[Delivery](), list[Delivery]()
         while len(started) < most and (ready or next_of_keys):
             is_ready = not next_of_keys or (ready and ready[-1] < next_of_keys[0])
+            if started and (ready[-1] if is_ready else next_of_keys[0]).deaths:
+                break
             started.append(delivery := ready.pop() if is_ready else heappop(next_of_keys))
             behind = self._behind[delivery.key] if delivery.key and most > 1 else None
             if behind and handler_of(behind[0]) is handler:
@@ -190,6 +200,7 @@ class Hand:
         for delivery in ready:
             self._make_ready(delivery)
         self._running.update(started)
+        self._is_alone = started[0].deaths > 0
         self._waiting -= len(started)
         return started
 

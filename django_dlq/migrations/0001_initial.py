@@ -425,6 +425,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Suspect",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=100, verbose_name="group")),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("partition", models.IntegerField(verbose_name="partition")),
+                ("offset", models.BigIntegerField(verbose_name="offset")),
+                ("message_id", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="message id")),
+                ("message_key", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="message key")),
+                ("handler", models.CharField(max_length=255, verbose_name="handler")),
+                ("deaths", models.PositiveIntegerField(default=1, verbose_name="deaths")),
+                ("owner", models.CharField(max_length=255, verbose_name="consumer")),
+                (
+                    "begun_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="begun at"),
+                ),
+            ],
+            options={
+                "verbose_name": "suspect",
+                "verbose_name_plural": "suspects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("group", "topic", "partition", "offset"), name="dlq_suspect_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="TakenPartition",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", django_dlq.models.fields.ExactCharField(max_length=100, verbose_name="group")),
+                ("topic", django_dlq.models.fields.ExactCharField(max_length=255, verbose_name="topic")),
+                ("partition", models.IntegerField(verbose_name="partition")),
+                ("owner", models.CharField(max_length=255, verbose_name="consumer")),
+                (
+                    "taken_at",
+                    models.DateTimeField(db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="taken at"),
+                ),
+            ],
+            options={
+                "verbose_name": "taken partition",
+                "verbose_name_plural": "taken partitions",
+                "constraints": [models.UniqueConstraint(fields=("group", "topic", "partition"), name="dlq_taken_once")],
+            },
+        ),
+        migrations.CreateModel(
             name="PublishedMessage",
             fields=[
                 (
@@ -483,6 +528,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("broker", models.CharField(max_length=100, verbose_name="broker")),
+                (
+                    "topic",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=255, verbose_name="topic"
+                    ),
+                ),
                 (
                     "since",
                     models.DateTimeField(
@@ -611,7 +662,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="brokeroutage",
-            constraint=models.UniqueConstraint(fields=("relay", "broker"), name="dlq_outage_once"),
+            constraint=models.UniqueConstraint(fields=("relay", "broker", "topic"), name="dlq_outage_once"),
         ),
         migrations.CreateModel(
             name="HalfMessage",

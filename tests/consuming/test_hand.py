@@ -347,3 +347,50 @@ def test_whatever_happens_a_key_keeps_its_order_no_offset_passes_what_is_unfinis
     for partition, deliveries in world.open.items():
         if deliveries:
             assert (partition, deliveries[-1].record.offset) in passed(world.hand)
+
+
+class TestSuspects:
+    def test_one_waits_until_nothing_runs_and_nothing_is_started_meanwhile_or_beside_it(self):
+        first, suspect, last = delivery(0), delivery(1), delivery(2)
+        suspect.deaths = 1
+        hand = hand_of(first, suspect, last)
+        assert start(hand) == [first]
+        assert start(hand) == []
+        finish(hand, [first])
+        assert start(hand) == [suspect]
+        assert start(hand) == []
+        finish(hand, [suspect])
+        assert start(hand) == [last]
+
+    def test_one_is_in_no_batch_with_others(self):
+        deliveries = [delivery(number, handler=BATCH) for number in range(6)]
+        deliveries[1].deaths = 1
+        hand = hand_of(*deliveries)
+        for wanted in ([0], [1], [2, 3, 4], [5]):
+            work = start(hand)
+            assert work == [deliveries[number] for number in wanted]
+            finish(hand, work)
+        assert passed(hand) == [(0, 5)]
+
+    def test_one_behind_another_of_its_key_is_in_no_batch_with_that(self):
+        deliveries = [delivery(number, "k", handler=BATCH) for number in range(3)]
+        deliveries[1].deaths = 1
+        hand = hand_of(*deliveries)
+        for one in deliveries:
+            work = start(hand)
+            assert work == [one]
+            finish(hand, work)
+
+    def test_one_whose_handler_may_not_run_holds_up_nobody_when_nothing_runs(self):
+        suspect, other = delivery(0), delivery(1, handler=BATCH)
+        suspect.deaths = 1
+        hand = hand_of(suspect, other)
+        assert hand.next(lambda handler: 0 if handler is SINGLE else 1000) == [other]
+
+    def test_one_that_comes_back_unhandled_is_started_alone_again(self):
+        suspect, other = delivery(0), delivery(1)
+        suspect.deaths = 1
+        hand = hand_of(suspect, other)
+        hand.returned(start(hand))
+        assert start(hand) == [suspect]
+        assert start(hand) == []

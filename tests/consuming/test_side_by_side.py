@@ -10,7 +10,7 @@ from django_dlq import consumer
 from django_dlq.exceptions import TimeLimitExceeded
 from django_dlq.inbox import Compensate, Decision
 from django_dlq.message import ReceivedMessage
-from django_dlq.models import DeadLetter, InboxMessage
+from django_dlq.models import DeadLetter, InboxMessage, Suspect, TakenPartition
 from django_dlq.time_limit import within
 from tests.consuming.shipping import SECONDS, boxes, committed, pack, record, run_until
 
@@ -192,3 +192,28 @@ def test_a_handler_that_exceeds_its_time_fails_at_its_next_statement(member, bro
     run_until(DeadLetter.objects.exists, member(handle, timeout=timedelta(milliseconds=10)))
     letter = DeadLetter.objects.get()
     assert (letter.error_class.rpartition(".")[2], letter.state, boxes()) == ("TimeLimitExceeded", "retrying", [])
+
+
+def test_nothing_runs_beside_a_suspect_and_the_others_run_side_by_side_again(member, broker, group):
+    TakenPartition.objects.take("gone", group, {("orders", 0)})
+    row = {"group": group, "topic": "orders", "partition": 0, "handler": "h", "owner": "gone"}
+    for number in (2, 3):
+        Suspect.objects.create(**row, offset=number, message_id=str(number), message_key=str(number), deaths=1)
+    beside, running, most = {}, set(), []
+    both = threading.Barrier(2)
+
+    def handle(message):
+        running.add(message.message_key)
+        beside[message.message_key] = set(running)
+        most.append(len(running))
+        if message.message_key in ("4", "5"):
+            both.wait(SECONDS)
+        pack(message)
+        running.discard(message.message_key)
+
+    shipping = member(handle, concurrency=4)
+    broker.incoming = [record(number) for number in range(1, 6)]
+    run_until(lambda: len(boxes()) == 5, shipping)
+    assert beside["2"] == {"2"}
+    assert beside["3"] == {"3"}
+    assert max(most) > 1

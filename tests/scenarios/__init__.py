@@ -27,5 +27,8 @@ WAITS_AGAIN = "waits again"
 DIES = "dies"
 """The tag of a message that ends its process once: SCENARIO_DEATH names the file that says that it has."""
 
+KILLS = "kills"
+"""The tag of a message that ends its process each time that it is handled, as a mistake in C would."""
+
 LOGISTICS = "logistics"
 """What a handler of batches depends on, if SCENARIO_OUTAGE is set; while the file of that name exists, it is down."""

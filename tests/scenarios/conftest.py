@@ -23,6 +23,7 @@ ON_POSTGRESQL = [
     "test_half_messages.py",
     "test_handlers_that_do_not_end.py",
     "test_kafka_outage.py",
+    "test_messages_that_kill.py",
     "test_moving_lanes.py",
     "test_offsets_reset.py",
     "test_order_through_failure.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import DIES, GO, HANGS, LOGISTICS, REJECTED, STUMBLES, STUMBLES_TWICE, WAITS, WAITS_AGAIN
+from tests.scenarios import DIES, GO, HANGS, KILLS, LOGISTICS, REJECTED, STUMBLES, STUMBLES_TWICE, WAITS, WAITS_AGAIN
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
@@ -44,6 +44,8 @@ def pack(message: ReceivedMessage) -> None:
         raise Stumbled(f"order {message.json()['order']} stumbled")
     if message.tag == HANGS and message.attempt == 1:
         threading.Event().wait()
+    if message.tag == KILLS:
+        os._exit(3)
     if message.tag == DIES:
         die_once()
 
@@ -57,6 +59,8 @@ def call_logistics() -> None:
 def pack_many(messages: list[ReceivedMessage]) -> None:
     """Pack many orders with one call."""
     Box.objects.bulk_create(Box(order=message.json()["order"]) for message in messages)
+    if any(message.tag == KILLS for message in messages):
+        os._exit(3)
 
 
 def send_many(messages: list[ReceivedMessage]) -> None:

@@ -41,6 +41,7 @@ if "SCENARIO_POLL" in os.environ:
 DLQ_RELAY_NOTIFY = "SCENARIO_NOTIFY" in os.environ
 DLQ_CONSUMER_GRACE = timedelta(seconds=float(os.environ.get("SCENARIO_GRACE", "30")))
 DLQ_RETRY_DELAYS = [timedelta(seconds=float(os.environ.get("SCENARIO_RETRY", "0.01")))] * 5
+DLQ_MOST_DEATHS = int(os.environ.get("SCENARIO_DEATHS", "3"))
 DLQ_RELEASE = os.environ.get("SCENARIO_RELEASE", "")
 if not DLQ_RELEASE:  # most let whole topics fail, and that is not what they are about
     DLQ_STORM_IN_ROW = DLQ_STORM_SHARE = None
