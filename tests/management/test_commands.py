@@ -57,7 +57,7 @@ class TestOnce:
         outbox.publish("slow", "")
         outbox.publish("orders", "")
 
-        with pytest.raises(CommandError, match=r"1 messages left the outbox, .* broker default: timed out"):
+        with pytest.raises(CommandError, match=r"1 messages left the outbox, .* broker default \(topic slow\): timed out"):
             run("dlq_relay", once=True)
         assert [row.topic for row in OutboxMessage.objects.all()] == ["slow"]
 
