@@ -126,14 +126,20 @@ def relays() -> Relays:
 
 
 def outages() -> tuple[Outage, ...]:
-    """Tell which brokers relays that run cannot reach, the longest out of reach first."""
+    """Tell which brokers and topics relays that run cannot reach, the longest out of reach first."""
     rows = BrokerOutage.objects.filter(relay__alive_until__gt=DatabaseNow()).order_by("since", "pk")[:MOST_NAMED]
-    by_broker: dict[str, list[BrokerOutage]] = {}
+    by_place: dict[tuple[str, str], list[BrokerOutage]] = {}
     for row in rows:
-        by_broker.setdefault(row.broker, []).append(row)
+        by_place.setdefault((row.broker, row.topic), []).append(row)
     return tuple(
-        Outage(broker=broker, since=of[0].since, reason=of[0].reason, relays=tuple(row.relay_id for row in of))
-        for broker, of in by_broker.items()
+        Outage(
+            broker=broker,
+            topic=topic,
+            since=of[0].since,
+            reason=of[0].reason,
+            relays=tuple(row.relay_id for row in of),
+        )
+        for (broker, topic), of in by_place.items()
     )
 
 

@@ -1,14 +1,15 @@
+import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
-from django.test import override_settings
 
 from django_dlq import burial, deadletters, outbox, signals, switches
 from django_dlq.brokers import brokers
 from django_dlq.brokers.base import Receipt
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.exceptions import BrokerUnavailable, MessageRefused, TopicUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -457,8 +458,8 @@ class TestReading:
         assert broker.sent == []
 
     def test_batches_grow_while_the_broker_keeps_up_and_shrink_when_it_does_not(self, relay, broker, monkeypatch):
-        monkeypatch.setattr("django_dlq.relay.QUICK", 60)
-        monkeypatch.setattr("django_dlq.relay.SLOW", 120)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.QUICK", 60)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.SLOW", 120)
         outbox.publish_many([Message("orders", "") for _ in range(2500)])
         assert [relay.run_once() for _ in range(3)] == [500, 1000, 1000]
         outbox.publish_many([Message("orders", "") for _ in range(2000)])
@@ -497,6 +498,46 @@ class TestPauses:
         assert waiting() == []
 
 
+class HangingBroker(scripted_broker.ScriptedBroker):
+    """Fails at once, and from then on answers nobody until it is back; for all threads, each of which makes its own."""
+
+    asked = threading.Event()
+    is_back = threading.Event()
+
+    def send(self, records, timeout):
+        if self.is_back.is_set():
+            return super().send(records, timeout)
+        if threading.current_thread() is not threading.main_thread():
+            self.asked.set()
+            self.is_back.wait(30)
+            return super().send(records, timeout)
+        raise BrokerUnavailable("down")
+
+
+def wait_for(condition):
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def hanging(settings):
+    HangingBroker.asked.clear()
+    HangingBroker.is_back.clear()
+    a, b = f"{__name__}.HangingBroker", scripted_broker.PATH
+    settings.DLQ_BROKERS = {"a": {"BACKEND": a}, "b": {"BACKEND": b}}
+    yield HangingBroker
+    HangingBroker.is_back.set()
+
+
+@pytest.fixture
+def long_pauses(monkeypatch):
+    """No pause is over by itself, however slow the machine is."""
+    monkeypatch.setattr("django_dlq.circuit_breaker.FIRST_PAUSE", 60.0)
+
+
+@pytest.mark.usefixtures("long_pauses")
 class TestOutage:
     def test_what_a_broker_cannot_take_stays_and_is_no_letter(self, relay, broker, told):
         broker.outage = BrokerUnavailable("connection refused")
@@ -537,19 +578,161 @@ class TestOutage:
         assert waiting() == ["2"]
         assert [letter.topic for letter in DeadLetter.objects.all()] == ["forbidden"]
         assert [sent.topic for sent in PublishedMessage.objects.all()] == ["orders"]
-        assert relay.unavailable() == {"default": "timed out"}
+        assert relay.unavailable() == {"default (topic slow)": "timed out"}
 
-    def test_the_outage_of_one_broker_holds_up_no_other(self, relay):
-        two = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("a", "b")}
-        with override_settings(DLQ_BROKERS=two):
-            brokers["a"].outage = BrokerUnavailable("down")
-            outbox.publish("orders", "1", broker="a")
-            outbox.publish("orders", "2", broker="b")
+    def test_the_outage_of_one_broker_holds_up_no_other(self, hanging, beat):
+        """Not even while that broker is tried, and lets everybody wait for its answer."""
+        outbox.publish("orders", "1", broker="a")
+        outbox.publish("orders", "2", broker="b")
+        with closing(Relay(pipelined=True)) as relay:
+            assert relay.run_once() == 1
+            outbox.publish("orders", "3", broker="b")
+            beat()
+            assert relay.run_once() == 1
+            assert hanging.asked.wait(10)
+            outbox.publish("orders", "4", broker="b")
+            assert relay.run_once() == 1
+            assert relay.run_once() == 0
+            assert bodies(brokers["b"].sent) == ["2", "3", "4"]
+            assert list(relay.unavailable()) == ["a"]
+
+            hanging.is_back.set()
+            wait_for(relay.run_once)
+            assert waiting() == []
+            assert relay.unavailable() == {}
+
+    def test_a_broker_that_is_out_of_reach_is_tried_with_each_topic_in_turn(self, relay, broker, beat):
+        broker.outage = BrokerUnavailable("down")
+        outbox.publish_many([Message(topic, topic) for topic in ("sick", "sick", "orders", "bills")])
+        relay.run_once()
+        broker.outage = None
+        broker.answers["sick"] = BrokerUnavailable("no leader")
+        beat()
+        assert relay.run_once() == 0
+        assert list(relay.unavailable()) == ["default"]
+        beat()
+
+        assert [relay.run_once(), relay.run_once()] == [1, 1]
+        assert sorted(bodies(broker.sent)) == ["bills", "orders"]
+        assert waiting() == ["sick", "sick"]
+
+    def test_what_a_broker_that_answers_does_not_take_rests_and_all_else_goes_on(self, relay, broker, beat, told):
+        broker.answers["sick"] = BrokerUnavailable("no leader")
+        outbox.publish_many([Message(topic, f"{topic} {n}", key="7") for n in range(2) for topic in ("sick", "orders")])
+        assert relay.run_once() == 2
+        outbox.publish("orders", "orders 2", key="7")
+        outbox.publish("sick", "sick 2", key="7")
+        outbox.publish("sick", "another key", key="8")
+        broker.answers.clear()
+
+        assert relay.run_once() == 2
+        assert bodies(broker.sent)[2:] == ["orders 2", "another key"]
+        assert waiting() == ["sick 0", "sick 1", "sick 2"]
+        assert relay.unavailable() == {"default (topic sick)": "no leader"}
+        assert [(outage.broker, outage.topic) for outage in BrokerOutage.objects.all()] == [("default", "sick")]
+        beat()
+        assert [relay.run_once(), relay.run_once()] == [1, 2]
+        assert bodies(broker.sent)[4:] == ["sick 0", "sick 1", "sick 2"]
+        assert relay.unavailable() == {}
+        assert not BrokerOutage.objects.exists()
+        assert "broker_unavailable" not in [name for name, _ in told]
+
+    def test_a_broker_that_says_that_only_a_topic_is_in_trouble_is_not_out_of_reach(self, relay, broker):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "1", key="7")
+        relay.run_once()
+        outbox.publish("orders", "2")
+
+        assert relay.run_once() == 1
+        assert list(relay.unavailable()) == ["default (topic sick)"]
+
+    def test_while_nothing_is_taken_what_rests_is_tried_for_ever_and_each_time_later(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish_many([Message("sick", str(n), key=str(n)) for n in range(3)])
+        for _ in range(5):
+            relay.run_once()
+            relay.run_once()
+            beat()
+
+        assert broker.calls == [3] * 5
+        assert len(waiting()) == 3
+
+    def test_what_rested_and_was_deleted_or_expired_lets_the_others_go(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "deleted", key="1")
+        outbox.publish("sick", "expired", key="2", expires_in=timedelta(hours=1))
+        for key in "12":
+            outbox.publish("sick", f"next {key}", key=key)
+        relay.run_once()
+        broker.answers.clear()
+        OutboxMessage.objects.filter(body=b"deleted").delete()
+        OutboxMessage.objects.filter(body=b"expired").update(expires_at=in_future(timedelta(seconds=-1)))
+        beat()
+
+        assert [relay.run_once(), relay.run_once()] == [1, 2]
+        assert sorted(bodies(broker.sent)) == ["next 1", "next 2"]
+        assert DeadLetter.objects.get().error_class.endswith("Expired")
+        assert relay.unavailable() == {}
+
+    def test_what_rests_is_refused_when_it_is_tried(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "1", key="1")
+        relay.run_once()
+        broker.answers["sick"] = MessageRefused("too large")
+        beat()
+
+        assert relay.run_once() == 1
+        assert DeadLetter.objects.get().error_message == "too large"
+        assert relay.unavailable() == {}
+
+    def test_what_is_tried_in_a_lane_that_is_lost_meanwhile_is_left_to_its_heir(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        row = outbox.publish("sick", "1", key="1")
+        relay.run_once()
+        broker.answers.clear()
+        broker.during_send = lambda: relay._share.held.pop(row.lane)
+        beat()
+
+        assert relay.run_once() == 0
+        assert waiting() == ["1"]
+        assert relay.unavailable() == {}
+
+    def test_a_trial_that_breaks_off_is_made_again(self, relay, broker, beat):
+        for trouble in (BrokerUnavailable("down"), TopicUnavailable("no leader")):
+            broker.answers["sick"] = trouble
+            outbox.publish("sick", "1", key="1")
+            relay.run_once()
+            beat()
+            broker.during_send = crash
+            with pytest.raises(KeyboardInterrupt):
+                relay.run_once()
+            broker.during_send = lambda: None
+            broker.answers.clear()
 
             assert relay.run_once() == 1
-            assert bodies(brokers["b"].sent) == ["2"]
-            assert relay.run_once() == 0
-            assert brokers["a"].calls == [1]
+            assert relay.unavailable() == {}
+
+    def test_two_brokers_have_batches_of_their_own_size(self, relay, settings, monkeypatch):
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.FIRST_BATCH", 4)
+        settings.DLQ_BROKERS = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("slow", "quick")}
+        outbox.publish_many([Message("orders", str(n), broker="quick") for n in range(4)])
+        relay.run_once()
+        outbox.publish_many([Message("orders", str(n), broker=name) for n in range(4) for name in ("slow", "quick")])
+        clock = [time.monotonic()]
+        monkeypatch.setattr("django_dlq.relaying.sending.time.monotonic", lambda: clock[0])
+        brokers["slow"].during_send = lambda: clock.__setitem__(0, clock[0] + 2)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.LEAST_BATCH", 1)
+        while relay.run_once():
+            pass
+
+        assert brokers["quick"].calls[:2] == [4, 4]
+        assert brokers["slow"].calls == [4]
+        outbox.publish_many([Message("orders", str(n), broker=name) for n in range(4) for name in ("slow", "quick")])
+        while relay.run_once():
+            pass
+        assert brokers["slow"].calls == [4, 2, 2]
+        assert bodies(brokers["slow"].sent) == ["0", "1", "2", "3"] * 2
+        assert bodies(brokers["quick"].sent) == ["0", "1", "2", "3"] * 3
 
     def test_a_broker_that_the_settings_lost_is_no_reason_to_lose_its_messages(self, relay, broker):
         outbox.publish("orders", "1")

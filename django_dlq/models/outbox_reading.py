@@ -4,7 +4,7 @@ An idle relay looks a hundred times a second, and the ORM takes longer to say su
 answer it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,15 @@ from django.db.models import Q, QuerySet
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of, quickly
 from django_dlq.models.postgresql_reading import can_read, read
+from django_dlq.models.resting import NOTHING_RESTS, Resting
 
 PAGE_BYTES = 16_000_000
 """The most that the bodies of one page may take in memory, unless a single one takes more."""
+
+_ANY_SIZE = 2_000_000_000
+"""Bytes; no body is larger."""
 
 _AFTER = -7_203_957_106_849
 """Stands in a compiled statement for the id after which to read."""
@@ -29,7 +33,8 @@ class Scope:
     """Which rows a relay may send now.
 
     lanes: those that it has, or None for all of them. closed: brokers that are out of reach. topics, keys, brokers:
-    what is paused. holds: what waits for somebody to act on a dead letter.
+    what is paused. holds: what waits for somebody to act on a dead letter. resting: what its broker does not take,
+    though it is well.
     """
 
     lanes: frozenset[int] | None = None
@@ -38,6 +43,7 @@ class Scope:
     keys: frozenset[tuple[str, str]] = frozenset()
     brokers: frozenset[str] = frozenset()
     holds: Holds = NOTHING_HELD
+    resting: Resting = NOTHING_RESTS
 
     def condition(self) -> Q:
         """Return what is true of these rows; nothing if that is all of them."""
@@ -50,7 +56,7 @@ class Scope:
             condition &= ~Q(topic__in=sorted(self.topics))
         if self.keys:
             condition &= ~of_keys(self.keys)
-        return condition & self.holds.lets_go()
+        return condition & self.holds.lets_go() & self.resting.lets_go()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class Reading:
         """
         rows: OutboxQuerySet = OutboxMessage.objects.filter(self.scope.condition())
         elders = self._columns(rows.due().elders_of(urgent).order_by("id"), ASIDE)
-        return [Outgoing._make(row) for row in elders.using(self._using)]
+        return list(map(Outgoing.of, elders.using(self._using)))
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}
@@ -124,11 +130,18 @@ class Reading:
                 break
             kept.append(row)
         large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
-        bodies: dict[int, Any] = dict(large.values_list("pk", "body"))
+        bodies = {pk: None if body is None else bytes(body) for pk, body in large.values_list("pk", "body")}
         # One that is gone meanwhile has been sent, or deleted by a person.
         whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
                  if not row.is_partial or row.id in bodies]  # fmt: skip
         return Page(whole, last, is_full)
+
+
+def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:
+    """Read these rows whole, those of them that may be sent now, in the order of their ids."""
+    rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition(), pk__in=ids)
+    computed = expressions(_ANY_SIZE) | {"part": Number(ALONG)}
+    return [Outgoing._make(row) for row in rows.due().annotate(**computed).values_list(*COLUMNS).order_by("id")]
 
 
 class _Compiled:
@@ -148,8 +161,8 @@ class _Compiled:
         parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
         connection = connections[self._using]
         if can_read(connection):
-            return read(connection, self._sql, parameters, Outgoing._make)
+            return read(connection, self._sql, parameters, quickly)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             fetched = cursor.fetchall()
-        return list(map(Outgoing._make, self._first.results_iter([fetched])))
+        return list(map(Outgoing.of, self._first.results_iter([fetched])))

@@ -64,6 +64,10 @@ class Reader:
         """
         self._taken.difference_update(ids)
 
+    def keep(self, ids: Iterable[int]) -> None:
+        """Take note that rows were sent that were not handed out here."""
+        self._taken.update(ids)
+
     def take_back(self, rows: Collection[Outgoing]) -> None:
         """Hand these rows out again, and first what precedes them."""
         self.release(row.id for row in rows)
