@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_, itemgetter, or_
 from typing import Final
 
 from django.db.models import Q
@@ -26,6 +28,13 @@ class Resting:
 
     def lets_go(self) -> Q:
         """Return the condition of the messages that may be sent."""
+        return reduce(and_, [~resting for resting in self._conditions()], Q())
+
+    def waits(self) -> Q:
+        """Return the condition of those that may not, of which there must be some."""
+        return reduce(or_, self._conditions())
+
+    def _conditions(self) -> list[Q]:
         by_broker: dict[str, Q] = defaultdict(Q)
         for broker, topic in sorted(self.topics):
             by_broker[broker] |= Q(topic=topic)
@@ -36,10 +45,7 @@ class Resting:
             by_broker[broker] |= (of_keys(named) if named else Q()) | (
                 Q(topic__in=nameless, key__isnull=True) if nameless else Q()
             )
-        condition = Q()
-        for broker, resting in sorted(by_broker.items(), key=lambda item: item[0]):
-            condition &= ~Q(Q(broker=broker), resting)
-        return condition
+        return [Q(Q(broker=broker), resting) for broker, resting in sorted(by_broker.items(), key=itemgetter(0))]
 
 
 NOTHING_RESTS: Final = Resting()

@@ -228,7 +228,7 @@ class TestRun:
             "checkback": manage("dlq_checkback"),
             "prune": manage("dlq_prune"),
         }
-        assert grace == 30.0
+        assert grace == 35.0  # DLQ_CONSUMER_GRACE, and time to leave
 
     def test_the_grace_may_be_chosen(self, registry, supervised):
         run("dlq_run", "--grace", "2.5")
