@@ -36,7 +36,7 @@ def _measure(scenario: Scenario, rounds: int) -> bool:
     except Exception as error:  # noqa: BLE001  # whatever it is, the others shall be measured
         print(f"{scenario.name}: failed: {type(error).__name__}: {error}\n", flush=True)
         return False
-    report.save(scenario.name, machine.describe() | {"rounds": str(rounds)}, result)
+    report.save(scenario.name, machine.describe() | {"rounds": str(result.rounds or rounds)}, result)
     print(f"## {scenario.name} ({time.monotonic() - began:.0f} s)\n", flush=True)
     print(report.tables(report.saved()[scenario.name]), end="\n\n", flush=True)
     return True
@@ -49,6 +49,9 @@ def _print_end(chosen: Sequence[Scenario], name: str | None, failed: Sequence[st
         print(f"Left out, for they take long: {', '.join(left_out)}. FULL=1 or NAME=... measures them.")
     if failed:
         print(f"Failed: {', '.join(failed)}.")
+    measured = [scenario.name for scenario in chosen if scenario.name not in failed]
+    if missed := report.missed(measured, report.saved()):
+        print("Goals that were missed:", *(f"- {line}" for line in missed), "", sep="\n")
     parts = dict.fromkeys(scenario.part for scenario in chosen)
     print(*report.summary(parts, report.saved()), sep="\n")
 

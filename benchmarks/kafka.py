@@ -28,9 +28,9 @@ class Cluster:
     topics: list[str] = field(default_factory=list)
     delay: Callable[[int], None] | None = None  # how long every answer takes, in milliseconds; a mock can do that
 
-    def topic(self) -> str:
-        """Return a topic that nobody has used."""
-        topic = f"dlq-bench-{uuid.uuid4().hex[:12]}"
+    def topic(self, topic: str = "") -> str:
+        """Return a topic that nobody has used, of this name if one is given."""
+        topic = topic or f"dlq-bench-{uuid.uuid4().hex[:12]}"
         if self.name == "mock":
             Producer({"bootstrap.servers": self.bootstrap, "log_level": 4}).list_topics(
                 topic, 10
@@ -67,7 +67,14 @@ class Cluster:
 @contextmanager
 def mock() -> Iterator[Cluster]:
     """Start the mock cluster in another process, so that it does not share Python's lock with what is measured."""
-    command = [sys.executable, "-m", "benchmarks.mock_kafka"]
+    with _delayable("mock", "benchmarks.mock_kafka") as cluster:
+        yield cluster
+
+
+@contextmanager
+def _delayable(name: str, *module: str) -> Iterator[Cluster]:
+    """Start a process that prints where a Kafka is to be found, and delays its answers when it is told to."""
+    command = [sys.executable, "-m", *module]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         written, read = process.stdin, process.stdout
         assert written is not None
@@ -78,7 +85,7 @@ def mock() -> Iterator[Cluster]:
             read.readline()  # from here on it is so
 
         try:
-            with _used(Cluster("mock", read.readline().strip(), delay=delay)) as cluster:
+            with _used(Cluster(name, read.readline().strip(), delay=delay)) as cluster:
                 yield cluster
         finally:
             written.close()
@@ -99,6 +106,15 @@ def each() -> Iterator[Cluster]:
         yield cluster
     if real_address():
         with real() as cluster:
+            yield cluster
+
+
+def each_delayable() -> Iterator[Cluster]:
+    """Do the same, with a real one that is reached through a proxy, which can keep its answers back."""
+    with mock() as cluster:
+        yield cluster
+    if address := real_address():
+        with _delayable("real", "benchmarks.slow_kafka", address) as cluster:
             yield cluster
 
 

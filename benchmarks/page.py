@@ -26,10 +26,11 @@ The raw loop is what one would write by hand with psycopg and confluent-kafka, o
 them, flush once, delete them with one statement. It knows no order, leases, fences, history, outages, delays or dead
 letters.
 
-All sides take turns, and each round begins with another one. A figure is the median of the rounds, with the lowest
-and the highest in brackets; a ratio is the median of each round's own, and holds where absolute figures change with
-the machine. For milliseconds a low ratio is good, for messages per second a high one. "goal" is what was to be
-reached. A load average far above the number of cores says that the machine did other work too.
+All sides take turns, and each round begins with another one (but duplicates come after what they repeat). A figure is
+the median of the rounds, with the lowest and the highest in brackets; a ratio is the median of each round's own, and
+holds where absolute figures change with the machine. For milliseconds a low ratio is good, for messages per second a
+high one. "goal" is what was to be reached, and says so where it was missed. A load average far above the number of
+cores says that the machine did other work too.
 """
 SECTIONS = {
     "publish": """\
@@ -52,7 +53,7 @@ One order, and so one partition of the topic.""",
     "slow-broker": """\
 ## A broker that is 5 ms away
 
-The mock cluster answers each request five milliseconds later.""",
+The mock cluster answers each request five milliseconds later; a proxy in front of the real one does the same.""",
     "processes": """\
 ## Several relays
 
@@ -60,7 +61,7 @@ They hold their lanes already when 100,000 messages are committed at once.""",
     "latency": """\
 ## How soon a message is sent
 
-One message at a time, in front of a relay that has nothing else to do, from the end of its commit to the broker's
+One message at a time, in front of a relay that has nothing else to do, from its commit to the broker's
 answer.""",
     "notify": """\
 ## What calling the relay costs

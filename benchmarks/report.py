@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.measure import Result
+from benchmarks.measure import Comparison, Result
 
 RESULTS = Path(__file__).with_name("results.json")
 HEAD = "| what | django_dlq | beside it | ratio | goal | |\n| --- | --- | --- | --- | --- | --- |"
@@ -55,6 +55,18 @@ def summary(parts: Iterable[str], results: Saved) -> list[str]:
     return [line for part in sorted(parts, key="relay".__eq__) for line in lines[part](results)]
 
 
+def missed(scenarios: Iterable[str], results: Saved) -> list[str]:
+    """Return a line for each figure of these scenarios that has missed its goal."""
+    return [
+        f"{scenario}: {figure['name']}: {_spread(figure['ours'], figure['unit'])}"
+        + ("" if figure["ratio"] is None else f", {figure['ratio']:.2f} x {figure['against']}")
+        + f"; the goal is {figure['goal']}"
+        for scenario in scenarios
+        for figure in results[scenario]["figures"]
+        if Comparison.of(figure).missed
+    ]
+
+
 def _publish(results: Saved) -> list[str]:
     if "publish" not in results:
         return []
@@ -92,7 +104,10 @@ def _relay(results: Saved) -> list[str]:
     default = results["distinct-keys"]["figures"][0]
     peer = best_django_peer(results.get("rivals", {}).get("rivals", []))
     beside = f", {peer:.1f} x best django peer" if peer else ""
-    return [f"relay: {median(default['ours']):,.0f} msg/s, {default['ratio']:.2f} x raw loop{beside}"]
+    days = [results[name]["machine"].get("date", "")[:10] for name in ("distinct-keys", "rivals") if name in results]
+    # Each ratio is of one run; but the two may not be of the same one.
+    mine, theirs = (f" ({day})" for day in days) if peer and len(set(days)) > 1 else ("", "")
+    return [f"relay: {median(default['ours']):,.0f} msg/s, {default['ratio']:.2f} x raw loop{mine}{beside}{theirs}"]
 
 
 def best_django_peer(rows: Sequence[Saved]) -> float | None:
@@ -105,7 +120,8 @@ def best_django_peer(rows: Sequence[Saved]) -> float | None:
 def _row(figure: Saved) -> str:
     other = f"{_spread(figure['other'], figure['unit'])}, {figure['against']}" if figure["other"] else ""
     ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
-    cells = [figure["name"], _spread(figure["ours"], figure["unit"]), other, ratio, figure["goal"], figure["note"]]
+    goal = f"{figure['goal']}, missed" if Comparison.of(figure).missed else figure["goal"]
+    cells = [figure["name"], _spread(figure["ours"], figure["unit"]), other, ratio, goal, figure["note"]]
     return f"| {' | '.join(cells)} |"
 
 

@@ -129,6 +129,11 @@ class Settings:
         return getattr(settings, "DLQ_CLOSED_RETENTION", timedelta(days=30))
 
     @property
+    def DLQ_REPLAY_WINDOW(self) -> timedelta:
+        """How long a replayed message may be on its way to its handler: in the outbox, and then in the broker."""
+        return getattr(settings, "DLQ_REPLAY_WINDOW", timedelta(days=7))
+
+    @property
     def DLQ_MASKED_FIELDS(self) -> Sequence[str]:
         """Parts of JSON field and header names whose values only staff with the permission `unmask` may see."""
         return getattr(settings, "DLQ_MASKED_FIELDS", MASKED_FIELDS)

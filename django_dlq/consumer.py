@@ -4,6 +4,7 @@ What is handled is committed in one transaction with its inbox rows, what fails 
 the two is committed may the message's offset pass, and only up to the first that is unfinished in its partition.
 """
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -42,6 +43,12 @@ MOST_WITH_CARE = 20
 MOST_BYTES = 64_000_000
 """Of bodies in hand: with more, nothing is taken until some are done."""
 
+TO_LEAVE = 5.0
+"""Of the seconds that it has to end: those for the last commit and for leaving the group; a quarter, if it has few."""
+
+MOST_SECONDS_TO_ABANDON = 3.0
+"""How long a process that must end waits for that commit, and for the broker to hear that it leaves."""
+
 
 class Consumer:
     """One member of a consumer group.
@@ -70,6 +77,8 @@ class Consumer:
         # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
         self._held = 0
         self._holds = False
+        # Whether handlers still ran when it was closed.
+        self.has_left_some_behind = False
 
     @property
     def is_busy(self) -> bool:
@@ -99,7 +108,8 @@ class Consumer:
             self._revoke(self._member.revoked())
             self._guard.wait(timeout)
             return 0
-        settled = self._take(self._member, 0 if self._hand else timeout) if self._lacks_work() else 0
+        patience = min(timeout, self.grace / 4)  # in which no SIGTERM is heard
+        settled = self._take(self._member, 0 if self._hand else patience) if self._lacks_work() else 0
         try:
             settled += self._work(self._member)
         finally:
@@ -110,10 +120,15 @@ class Consumer:
 
     def close(self) -> None:
         """Finish what handlers are doing, and leave the group, so that other members take over at once."""
+        self.end(self.grace)
+
+    def end(self, seconds: float) -> None:
+        """Do so within so many seconds. What takes longer is left behind, and is delivered again elsewhere."""
         if self._member is None:
             return
-        for returned in self._crew.close(self.grace):
+        for returned in self._crew.close(seconds - min(TO_LEAVE, seconds / 4)):
             self._put_back(returned)
+        self.has_left_some_behind = self._crew.is_busy
         with suppress(BrokerUnavailable):  # then it is delivered again, and skipped
             self._commit(self._member)
         self._suspicion.close(self._hand.running)
@@ -122,6 +137,19 @@ class Consumer:
             self._watch.close()
         self._member, self._crew, self._watch = None, Alone(self._settle), None
         self._hand.clear()
+
+    def abandon(self) -> None:
+        """Commit what may pass and leave the group, while somebody else has the hand, since the process ends now."""
+        if (member := self._member) is None:
+            return
+        leaving = threading.Thread(target=self._leave, args=[member], name="dlq-leave", daemon=True)
+        leaving.start()
+        leaving.join(MOST_SECONDS_TO_ABANDON)
+
+    def _leave(self, member: Membership) -> None:
+        with suppress(BrokerUnavailable):
+            member.commit(self._hand.passed())  # what was revoked meanwhile it passes over
+        member.close()
 
     def _join(self) -> Membership:
         if self.threads > 1:
@@ -257,9 +285,8 @@ class Consumer:
                 self._hand.returned(hanging)
                 self._suspicion.returned(hanging)
                 self._suspicion.forget()
-                if self._member is not None:
-                    self._commit(self._member)
         finally:
+            self.abandon()
             end_process()
 
     def _hanging_deliveries(self, call: Call) -> list[Delivery]:

@@ -10,6 +10,8 @@
     ├── UnreadableBody               also a ValueError; raised by message.json() and .text()
     ├── BrokerError
     │   ├── BrokerUnavailable        costs time, never an attempt
+    │   │   └── TopicUnavailable     the broker is well, but for this topic or a part of it
+    │   ├── RejectedTogether         costs time, and the broker is well
     │   ├── MessageRefused           the message's own fault
     │   └── HeldBack                 the fault of an earlier message of its key
     ├── LeaseLost                    another relay has taken over
@@ -113,6 +115,18 @@ class BrokerUnavailable(BrokerError):
     """The broker cannot be reached or does not answer in time: the message may or may not have arrived."""
 
     code = "broker_unavailable"
+
+
+class TopicUnavailable(BrokerUnavailable):
+    """The broker answers, but has not taken this message in time: perhaps its partition has no leader."""
+
+    code = "topic_unavailable"
+
+
+class RejectedTogether(BrokerError):
+    """It was rejected together with others, and there was no time to find out which of them is at fault."""
+
+    code = "rejected_together"
 
 
 class MessageRefused(BrokerError):

@@ -84,9 +84,13 @@ class Relays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A broker that relays cannot reach. `since` and `reason` are those of the one that noticed it first."""
+    """A broker that relays cannot reach, or one topic of a broker that is well, which rests in part.
+
+    `topic` is empty for the whole broker. `since` and `reason` are those of the relay that noticed it first.
+    """
 
     broker: str
+    topic: str
     since: datetime
     reason: str
     relays: tuple[str, ...]

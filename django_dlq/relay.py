@@ -7,36 +7,28 @@ A crash at any point leaves unconfirmed rows in the outbox, and the next relay s
 
 import os
 import socket
-import time
 import uuid
 from collections.abc import Collection
 from concurrent.futures import Future, wait
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from django_dlq import signals
-from django_dlq.conf import conf
 from django_dlq.exceptions import LeaseLost
 from django_dlq.message import LANES
 from django_dlq.models import OutboxMessage, Pause
 from django_dlq.models.holds import current_holds
 from django_dlq.models.outbox_reading import Scope
-from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.listener import Listener
 from django_dlq.relaying.reader import Reader
-from django_dlq.relaying.sending import Sending, timeout
+from django_dlq.relaying.sending import Outbox, Sending, timeout
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.stages import Beside, Inline, Stage
 
 if TYPE_CHECKING:
     from django_dlq.models.outgoing import Outgoing
-
-FIRST_BATCH, LEAST_BATCH = 500, 50
-QUICK, SLOW = 0.25, 1.0
-"""Seconds: a full batch that was sent in less makes the next one larger, one that took longer makes it smaller."""
 
 PENDING = 2
 """How many batches may wait for their completion while the next one is sent."""
@@ -57,19 +49,13 @@ class Relay:
         self._reads_ahead = threads
         self._share = Share(self.owner)
         self._completions = Completions(self._share, Beside("dlq-complete") if threads else Inline(), type(self))
-        self._circuits = Circuits(self.owner)
-        self._sending = Sending(
-            self._share,
-            self._completions,
-            self._circuits,
-            settle=self._settle,
-            take_back=self._take_back,
-            look_around=self._look_around,
-        )
         self._reader = Reader()
+        outbox = Outbox(
+            keep=self._reader.keep, take_back=self._take_back, settle=self._settle, look_around=self._look_around
+        )
+        self._sending = Sending(self._share, self._completions, outbox, beside=pipelined, sender=type(self))
         self._listener = Listener(connection.alias)
         self._scope = Scope()
-        self._size = FIRST_BATCH
         self._ahead: Future[list[Outgoing]] | None = None
 
     def run_once(self) -> int:
@@ -99,14 +85,27 @@ class Relay:
     def close(self) -> None:
         """Complete what is confirmed, and give the lanes back, so that other relays can go on at once."""
         try:
-            self._settle(0)
-            self._share.leave()
-        except LeaseLost:
+            self._finish()
             self._share.leave()
         finally:
             self._listener.close()
             self._reading.close()
+            self._sending.trials.close()
             self._completions.close()
+
+    def _finish(self) -> None:
+        """Complete what is confirmed; where that cannot be, what is still on its way is not waited for in vain."""
+        try:
+            self._sending.trials.wait()
+            self._sending.hear()
+            self._settle(0)
+        except (LeaseLost, DatabaseError, InterfaceError):
+            # The lanes go to others now, who would wait for the lease. Nothing may be on its way to the history then:
+            # it would be refused, and sent again.
+            self._completions.forget()
+            connection = connections[OutboxMessage.objects.db]
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
 
     def has_all_lanes(self) -> bool:
         """Join the relays; tell whether there is no other one."""
@@ -114,24 +113,18 @@ class Relay:
         return len(self._share.held) == LANES
 
     def unavailable(self) -> dict[str, str]:
-        """Return the brokers that could not be reached, each with the reason."""
-        return self._circuits.open()
+        """Return the brokers that could not be reached, and the topics that rest in part, each with the reason."""
+        return self._sending.unavailable()
 
     def _step(self) -> int:
         if not self._keep_share():
             return 0
         rows = self._next_rows()
-        if not rows:
-            self._circuits.forgo()
-            self._settle(0)
-            return 0
-        if self._reads_ahead and not self._circuits.open():
+        if rows and self._reads_ahead:
             self._read_ahead()
-        began = time.monotonic()
-        done = self._sending.send(rows)
-        self._circuits.forgo()
-        self._adapt(len(rows), time.monotonic() - began)
-        self._settle()
+        done = self._sending.send(rows) if rows else 0
+        done += self._sending.try_again(self._scope)
+        self._settle(PENDING if rows else 0)
         return done
 
     # The lanes
@@ -143,7 +136,7 @@ class Relay:
         if lost := self._share.beat():
             self._start_over()
             signals.tell(signals.relay_lost_lanes, type(self), owner=self.owner, lanes=lost)
-        if surplus := self._share.surplus():
+        if surplus := [lane for lane in self._share.surplus() if lane not in self._sending.trials.lanes]:
             # Nothing of them may be on its way when another relay begins with them.
             self._settle(0)
             self._take_back([])
@@ -180,8 +173,8 @@ class Relay:
         self._settle(len(self._completions))
         self._reader.release(self._completions.left)
         self._completions.left.clear()
-        scope = replace(self._scope, closed=self._circuits.choose())
-        self._ahead = self._reading.submit(self._reader.read, scope, min(self._size, conf.DLQ_RELAY_BATCH))
+        scope = self._sending.narrow(self._scope)
+        self._ahead = self._reading.submit(self._reader.read, scope, self._sending.page_size)
 
     def _take_back(self, rows: Collection["Outgoing"]) -> None:
         """Read these rows again, and before what was read after them."""
@@ -194,16 +187,8 @@ class Relay:
         if self._ahead is not None:
             wait([self._ahead])
         self._ahead = None
-        self._circuits.forgo()
         self._reader.start_over()
         self._reading.let_go()
-
-    def _adapt(self, rows: int, seconds: float) -> None:
-        """Make batches so large that the fixed costs of each do not matter, and so small that none takes long."""
-        if rows >= self._size and seconds < QUICK:
-            self._size = min(self._size * 2, conf.DLQ_RELAY_BATCH)
-        elif seconds > SLOW:
-            self._size = max(self._size // 2, LEAST_BATCH)
 
     # Completing
 

@@ -1,15 +1,13 @@
-"""Loops and Unix signals, which no other file knows."""
+"""Loops, which no other file knows."""
 
 import gc
 import math
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, OperationalError
@@ -17,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django_dlq import signals
 from django_dlq.connections import close_connections, close_old_connections
 from django_dlq.exceptions import BrokerUnavailable
+from django_dlq.stop_signals import stopping_on_signals
 
 SHORTEST_REST = 0.001
 LONGEST_PAUSE = 5.0
@@ -50,7 +49,9 @@ class Loop:
     which loses nothing. While the database or the broker cannot be reached it waits, longer each time up to five
     seconds, and goes on by itself. Where there was just work there is often more: so it looks again at once, and then
     rests for a quarter of the time since there was any, up to `idle` seconds. A machine that has a `grace` is given so
-    many seconds to end when it is told to; then the process ends without it.
+    many seconds to end when it is told to; then the process ends without it, whatever its main thread is doing, unless
+    that keeps Python's own lock. If it has `end(seconds)`, that is called in place of `close` with the seconds that are
+    left; and if it has `abandon()`, so is that, in another thread, before the process ends without it.
     """
 
     def __init__(self, machine: Machine, *, idle: float) -> None:
@@ -58,14 +59,16 @@ class Loop:
         self.idle = idle
         self.stopped = threading.Event()
         self._ended = threading.Event()
+        self._deadline = math.inf
         self._troubles = 0
         self._last_work = time.monotonic()
 
     def run(self) -> None:
         """Run until stopped, then close the machine."""
+        # Made before any signal comes: a signal's handler must not start a thread.
+        limiter = threading.Thread(target=self._limit_the_end, name="dlq-grace", daemon=True)
         if hasattr(self.machine, "grace"):
-            # Made before any signal comes: a signal's handler must not start a thread.
-            threading.Thread(target=self._limit_the_end, name="dlq-grace", daemon=True).start()
+            limiter.start()
         try:
             with stopping_on_signals(self.stopped.set):
                 while not self.stopped.is_set() and not orphaned():
@@ -73,13 +76,17 @@ class Loop:
         finally:
             self.stopped.set()
             self._close()
+            if getattr(self.machine, "has_left_some_behind", False):
+                limiter.join()  # they have until the process ends
             self._ended.set()
 
     def _limit_the_end(self) -> None:
         self.stopped.wait()
-        grace = float(getattr(self.machine, "grace", 0))
+        grace = _grace_of(self.machine)
+        self._deadline = time.monotonic() + grace
         if not self._ended.wait(grace):
             signals.tell(signals.grace_is_over, type(self.machine), seconds=grace)
+            getattr(self.machine, "abandon", _do_nothing)()
             end_process()
 
     def _turn(self) -> None:
@@ -125,7 +132,11 @@ class Loop:
 
     def _close(self) -> None:
         try:
-            self.machine.close()
+            if hasattr(self.machine, "end"):
+                left = self._deadline - time.monotonic()
+                self.machine.end(max(0.0, min(left, _grace_of(self.machine))))
+            else:
+                self.machine.close()
         except DatabaseError as error:
             # A lease that cannot be given back runs out by itself.
             signals.tell(signals.database_unavailable, type(self.machine), error=error)
@@ -151,6 +162,15 @@ def until_idle(machine: Machine, *, patience: float = 0.0, limit: float = math.i
     finally:
         machine.close()
     return done
+
+
+def _grace_of(machine: Machine) -> float:
+    grace: float = getattr(machine, "grace", 0.0)
+    return grace
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _pause_of(machine: Machine) -> float:
@@ -201,26 +221,3 @@ def collecting_rarely() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
-
-
-@contextmanager
-def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` on the first SIGTERM or SIGINT, and let a second one end the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; whoever started this thread stops it
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    try:
-        for number in numbers:
-            signal.signal(number, on_signal)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -17,6 +17,8 @@ relay_lost_lanes = Signal()  # owner, lanes: others took them over, since this r
 messages_published = Signal()  # rows: what the broker has confirmed and is now history, with OutboxMessage's columns
 broker_unavailable = Signal()  # broker: alias, error
 broker_available = Signal()  # broker: alias that could not be reached, and has answered again
+topic_unavailable = Signal()  # broker: alias, topic, error; the broker is well, but does not take all of this topic
+topic_available = Signal()  # broker: alias, topic: of which the broker takes everything again
 database_unavailable = Signal()  # error
 message_handled = Signal()  # message: ReceivedMessage, handler
 message_skipped = Signal()  # message, why: "duplicate", "tag", "group", or "decision" with a reason
@@ -80,6 +82,16 @@ def _log_broker_unavailable(*, broker: str, error: Exception, **_: Any) -> None:
 @receiver(broker_available)
 def _log_broker_available(*, broker: str, **_: Any) -> None:
     logger.info("broker %s is available again", broker)
+
+
+@receiver(topic_unavailable)
+def _log_topic_unavailable(*, broker: str, topic: str, error: Exception, **_: Any) -> None:
+    logger.warning("broker %s does not take all of topic %s, which rests in part: %s", broker, topic, error)
+
+
+@receiver(topic_available)
+def _log_topic_available(*, broker: str, topic: str, **_: Any) -> None:
+    logger.info("broker %s takes all of topic %s again", broker, topic)
 
 
 @receiver(database_unavailable)

@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django_dlq.runner import SUPERVISOR, stopping_on_signals
+from django_dlq.runner import SUPERVISOR
+from django_dlq.stop_signals import stopping_on_signals
 
 LOOK_EVERY = 0.2
 LONGEST_PAUSE = 30.0

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command line program
-"""Run the suite once per database that is there.
+"""Run the suite once per database that is there, its scenarios beside the rest.
 
 With DLQ_REQUIRE_SERVICES=1 a service that is not there, any skipped test, and too little coverage are failures.
 """
@@ -23,19 +23,30 @@ ROOT = Path(__file__).resolve().parents[1]
 DATABASES = ("sqlite", "postgresql", "mariadb")
 NO_TESTS_COLLECTED = 5
 LEAST_COVERED = 98  # per cent of lines and branches
+# Minutes of waiting for clocks and brokers beside minutes of work.
+PARTS = {"scenarios": ["tests/scenarios"], "rest": ["tests", "--ignore=tests/scenarios"]}
+# Measuring costs half of the time again. Scenarios happen in other processes, and what only MariaDB has is little.
+MEASURED = {("sqlite", "rest"), ("postgresql", "rest")}
 CONNECT = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
 
 
 @dataclass
 class Round:
-    """Hold the result of one database's run."""
+    """Hold one run of pytest, and afterwards its result."""
 
     database: str
-    exit_code: int
-    seconds: float
+    url: str
+    part: str = ""  # of the suite; without, what the command line says
+    exit_code: int = 0
+    seconds: float = 0
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)  # "test: reason"
+
+    @property
+    def name(self) -> str:
+        """The database, and the part of the suite."""
+        return f"{self.database} {self.part}".rstrip()
 
     @property
     def is_bad(self) -> bool:
@@ -47,21 +58,23 @@ def main() -> int:
     """Run every round that can run, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__, allow_abbrev=False)
     parser.add_argument("--database", action="append", choices=DATABASES, help="only this round; may be repeated")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="how many rounds run side by side")
+    parser.add_argument("--at-once", type=int, default=(os.cpu_count() or 1) + 1, help="how many side by side")
     chosen, arguments = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="dlq-tests-") as name:
         directory = Path(name)
         absent, environment = look_around(directory)
-        wanted = []
+        urls = {}
         for database in chosen.database or DATABASES:
             url = url_of(database, directory)
             if problem := connection_problem(environment | {"DATABASE_URL": url}):
                 absent.append(f"{database}: the whole round ({problem})")
             else:
-                wanted.append((database, url))
-        # Much of a round is waiting for leases, clocks and brokers: as many run side by side as there are cores.
+                urls[database] = url
+        parts = [""] if arguments else PARTS
+        rounds = [Round(database, url, part) for part in parts for database, url in urls.items()]
+        # Much of it is waiting for leases, clocks and brokers: one more than there are cores.
         with ThreadPoolExecutor(chosen.at_once) as pool:
-            rounds = list(pool.map(partial(run_round, arguments, directory, environment), wanted))
+            list(pool.map(partial(run_round, arguments, directory, environment), rounds))
         # A selection of tests covers little, and its numbers would only mislead.
         is_covered = bool(arguments) or report_coverage(environment)
     return conclude(rounds, absent, is_covered=is_covered)
@@ -101,20 +114,17 @@ def connection_problem(environment: Mapping[str, str]) -> str:
     return said[-1] if done.returncode else ""
 
 
-def run_round(
-    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], wanted: tuple[str, str]
-) -> Round:
-    """Run pytest on one database, and put its name before each line that is printed."""
-    database, url = wanted
-    report = directory / f"{database}.xml"
-    command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", f"--junitxml={report}"]
-    if database != DATABASES[0]:
+def run_round(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], result: Round) -> None:
+    """Run pytest, and put the round's name before each line that is printed."""
+    report = directory / f"{result.name}.xml"
+    command = [sys.executable, *measuring(result), "-m", "pytest", f"--junitxml={report}"]
+    if result.database != DATABASES[0]:
         command += ["-m", "not once"]
     began = time.monotonic()
     with subprocess.Popen(
-        [*command, *arguments],
+        [*command, *arguments, *PARTS.get(result.part, [])],
         cwd=ROOT,
-        env={**environment, "DATABASE_URL": url},
+        env={**environment, "DATABASE_URL": result.url},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -122,11 +132,15 @@ def run_round(
     ) as pytest:
         assert pytest.stdout is not None
         for line in pytest.stdout:
-            print(f"{database:<10} | {line}", end="", flush=True)
-    result = Round(database, pytest.returncode, time.monotonic() - began)
+            print(f"{result.name:<20} | {line}", end="", flush=True)
+    result.exit_code, result.seconds = pytest.returncode, time.monotonic() - began
     if report.exists():
         count(report, result)
-    return result
+
+
+def measuring(result: Round) -> list[str]:
+    """Return what measures the coverage of a round, if it is to be measured."""
+    return ["-m", "coverage", "run"] if (result.database, result.part) in MEASURED else []
 
 
 def count(report: Path, result: Round) -> None:
@@ -158,10 +172,10 @@ def report_coverage(environment: Mapping[str, str]) -> bool:
 
 def conclude(rounds: Sequence[Round], absent: Sequence[str], *, is_covered: bool) -> int:
     """Print the table, what was left out, and the sum; return the exit code."""
-    print(f"\n{'database':<12} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
+    print(f"\n{'round':<20} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>8}")
     for each in rounds:
         numbers = f"{each.passed:>7} {len(each.failed):>7} {len(each.skipped):>7} {each.seconds:>8.1f}"
-        print(f"{each.database:<12} {numbers}{f'   pytest exit code {each.exit_code}' if each.is_bad else ''}")
+        print(f"{each.name:<20} {numbers}{f'   pytest exit code {each.exit_code}' if each.is_bad else ''}")
     if absent:
         print("\nNot there (`make services` brings all of it), and therefore left out:")
         print(*(f"  {line}" for line in absent), sep="\n")

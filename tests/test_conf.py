@@ -22,6 +22,7 @@ DEFAULTS = {
     "DLQ_PUBLISHED_RETENTION": timedelta(days=7),
     "DLQ_INBOX_RETENTION": timedelta(days=90),
     "DLQ_CLOSED_RETENTION": timedelta(days=30),
+    "DLQ_REPLAY_WINDOW": timedelta(days=7),
     "DLQ_MASKED_FIELDS": MASKED_FIELDS,
     "DLQ_HOLD_TOPICS": (),
     "DLQ_OUTBOX_RETENTION": None,

@@ -19,7 +19,6 @@ from django_dlq.models import (
     HalfMessage,
     InboxMessage,
     OutboxMessage,
-    Pause,
     PublishedMessage,
     RelayLane,
     RelayProcess,
@@ -240,25 +239,6 @@ class TestRelays:
         assert found.free_lanes == tuple(range(LANES))
 
 
-class TestOutages:
-    def test_a_broker_is_unreachable_since_the_first_relay_noticed(self) -> None:
-        run_relay("one")
-        run_relay("two")
-        BrokerOutage.objects.create(relay_id="one", broker="default", since=in_future(-MINUTE), reason="later")
-        BrokerOutage.objects.create(relay_id="two", broker="default", since=in_future(-HOUR), reason="timed out")
-        BrokerOutage.objects.create(relay_id="one", broker="second", reason="no route")
-        first, second = metrics.outages()
-
-        assert (first.broker, first.reason, first.relays) == ("default", "timed out", ("two", "one"))
-        assert (second.broker, second.relays) == ("second", ("one",))
-
-    def test_what_a_relay_said_that_is_gone_counts_no_more(self) -> None:
-        run_relay("gone", lease=-SECOND)
-        BrokerOutage.objects.begin("gone", "default", "timed out")
-
-        assert metrics.outages() == ()
-
-
 class TestARelayAtWork:
     def test_it_has_its_lanes_and_says_which_broker_it_cannot_reach(self, broker: ScriptedBroker) -> None:
         broker.outage = BrokerUnavailable("no route to host")
@@ -454,15 +434,6 @@ class TestLetters:
 
         assert found.states["dead"] == 3
         assert not found.exact
-
-
-def test_a_pause_is_named_with_who_and_why() -> None:
-    Pause.objects.create(scope="topic", topic="orders", reason="bad deploy", actor_name="ada", digest="1")
-    (found,) = metrics.pauses()
-
-    assert (found.scope, found.topic, found.key, found.reason, found.actor) == (
-        "topic", "orders", None, "bad deploy", "ada",
-    )  # fmt: skip
 
 
 def test_a_snapshot_is_plain_json() -> None:

@@ -68,6 +68,8 @@ CODES = {
     "BrokerError": "broker_error",
     "BrokerUnavailable": "broker_unavailable",
     "MessageRefused": "message_refused",
+    "RejectedTogether": "rejected_together",
+    "TopicUnavailable": "topic_unavailable",
     "HeldBack": "held_back",
     "LeaseLost": "lease_lost",
     "RelayIsOff": "relay_is_off",

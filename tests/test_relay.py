@@ -1,14 +1,17 @@
+import math
+import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
-from django.test import override_settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_dlq import burial, deadletters, outbox, signals, switches
 from django_dlq.brokers import brokers
-from django_dlq.brokers.base import Receipt
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused
+from django_dlq.brokers.base import Receipt, one_by_one
+from django_dlq.exceptions import BrokerUnavailable, LeaseLost, MessageRefused, RejectedTogether, TopicUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -24,9 +27,10 @@ from django_dlq.models import (
 )
 from django_dlq.outbox import Message
 from django_dlq.relay import Relay
-from django_dlq.relaying import listener
+from django_dlq.relaying import listener, reader
 from tests import scripted_broker
 from tests.letters import consumer_letter, relay_letter, timeline
+from tests.relaying.later import Later
 
 pytestmark = pytest.mark.django_db
 
@@ -160,7 +164,8 @@ class TestPriority:
 
         assert bodies(broker.sent) == ["b", "c", "a"]
 
-    def test_urgency_never_changes_the_order_inside_a_key(self, relay, broker, settings):
+    def test_urgency_never_changes_the_order_inside_a_key(self, relay, broker, settings, monkeypatch):
+        monkeypatch.setattr(reader, "QUICK", math.inf)  # however slow the machine, nothing urgent is put off
         settings.DLQ_RELAY_BATCH = 3
         for n in range(6):
             outbox.publish("orders", f"other {n}", key=f"other {n}")
@@ -231,6 +236,39 @@ class TestExpiry:
         assert letter.error_class == "django_dlq.exceptions.Expired"
         assert letter.error_message.startswith("expired: it was to be sent before 2")
         assert waiting() == []
+
+    def test_what_is_in_time_is_sent_before_what_is_not_is_given_up(self, relay, broker):
+        seen = []
+        broker.during_send = lambda: seen.append(DeadLetter.objects.count())
+        for expires_in in (timedelta(0), timedelta(hours=1), timedelta(0)):
+            outbox.publish("orders", "x", key="7", expires_in=expires_in)
+
+        assert relay.run_once() == 3
+        assert (seen, len(broker.sent), DeadLetter.objects.count()) == ([0], 1, 2)
+
+    def test_many_that_expired_take_few_statements_and_the_lease_is_kept_meanwhile(
+        self, relay, broker, told, monkeypatch
+    ):
+        outbox.publish_many([Message("orders", str(n), expires_in=timedelta(0)) for n in range(450)])
+        replayed = relay_letter()
+        deadletters.replay(replayed, actor="ana")
+        OutboxMessage.objects.filter(letter_id=replayed.pk).update(expires_at=in_future(timedelta(seconds=-1)))
+        relay.has_all_lanes()
+        OutboxMessage.objects.filter(body=b"449").delete()
+        beats = []
+        monkeypatch.setattr(relay._share, "beat", lambda: beats.append(1) or set())
+        monkeypatch.setattr(type(relay._share), "lasts", 5.0)
+        with CaptureQueriesContext(connection) as queries:
+            assert relay.run_once() == 450
+
+        assert len(queries) < 60
+        assert len(beats) >= 3
+        assert waiting() == []
+        expired = DeadLetter.objects.filter(error_class__endswith="Expired").order_by("pk")
+        assert [letter.body_bytes.decode() for letter in expired.exclude(pk=replayed.pk)] == [*map(str, range(449))]
+        assert {timeline(letter)[0] for letter in expired.exclude(pk=replayed.pk)[:3]} == {(Kind.FAILED, "relay")}
+        assert expired.filter(pk=replayed.pk, state=State.DEAD).exists()
+        assert len([facts for name, facts in told if name == "message_failed"]) == 450
 
     def test_a_message_that_expires_while_the_broker_is_down_is_a_dead_letter(self, relay, broker, beat):
         broker.outage = BrokerUnavailable("down")
@@ -344,7 +382,7 @@ class TestLanes:
         assert relay.run_once() == 1
         assert waiting() == []
 
-    def test_a_slow_broker_does_not_let_the_relay_send_to_the_next_without_its_lanes(self, settings, monkeypatch):
+    def test_a_slow_broker_does_not_let_the_relay_send_to_the_next_without_its_lanes(self, settings, monkeypatch, told):
         settings.DLQ_BROKERS = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("slow", "next")}
         relay, heir = Relay(), Relay()
         for alias in ("slow", "next"):
@@ -361,6 +399,9 @@ class TestLanes:
         assert relay.run_once() == 0
         assert brokers["next"].sent == []
         assert waiting() == ["slow", "next"]
+        assert [(facts["owner"], len(facts["lanes"])) for name, facts in told if name == "relay_lost_lanes"] == [
+            (relay.owner, LANES)
+        ]
 
     def test_a_send_has_no_more_time_than_the_lease(self, relay, broker, settings, monkeypatch):
         settings.DLQ_RELAY_LEASE = timedelta(seconds=3)
@@ -378,6 +419,24 @@ class TestLanes:
 
         assert not RelayProcess.objects.exists()
         assert Relay().run_once() == 1
+
+    @pytest.mark.parametrize("trouble", [OperationalError("a blip"), InterfaceError("a blip"), LeaseLost("gone")])
+    def test_the_lanes_are_given_back_though_the_last_completion_fails(self, broker, settings, monkeypatch, trouble):
+        """And nothing is on its way to the history any more by then: it would be refused, and sent again."""
+        settings.DLQ_RELAY_BATCH = 1
+        relay, later = Relay(), Later()
+        relay._completions._stage = later
+        monkeypatch.setattr("django_dlq.relaying.completions.wait", lambda futures: later.work())
+        outbox.publish_many([Message("orders", str(n)) for n in range(2)])
+        relay.run_once()
+        relay.run_once()
+        assert waiting() == ["0", "1"]
+        later.fail(trouble)
+        relay.close()
+
+        assert waiting() == ["0"]
+        assert lanes_of(relay) == 0
+        assert not RelayProcess.objects.exists()
 
     def test_closing_twice_or_without_lanes_does_no_harm(self, relay, broker):
         relay.close()
@@ -447,8 +506,8 @@ class TestReading:
         outbox.publish("orders", "x" * 2000)
         read = outbox_reading._Compiled.run
 
-        def then_delete(compiled, after):
-            rows = read(compiled, after)
+        def then_delete(compiled, *places):
+            rows = read(compiled, *places)
             OutboxMessage.objects.all().delete()
             return rows
 
@@ -457,8 +516,8 @@ class TestReading:
         assert broker.sent == []
 
     def test_batches_grow_while_the_broker_keeps_up_and_shrink_when_it_does_not(self, relay, broker, monkeypatch):
-        monkeypatch.setattr("django_dlq.relay.QUICK", 60)
-        monkeypatch.setattr("django_dlq.relay.SLOW", 120)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.QUICK", 60)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.SLOW", 120)
         outbox.publish_many([Message("orders", "") for _ in range(2500)])
         assert [relay.run_once() for _ in range(3)] == [500, 1000, 1000]
         outbox.publish_many([Message("orders", "") for _ in range(2000)])
@@ -497,6 +556,46 @@ class TestPauses:
         assert waiting() == []
 
 
+class HangingBroker(scripted_broker.ScriptedBroker):
+    """Fails at once, and from then on answers nobody until it is back; for all threads, each of which makes its own."""
+
+    asked = threading.Event()
+    is_back = threading.Event()
+
+    def send(self, records, timeout):
+        if self.is_back.is_set():
+            return super().send(records, timeout)
+        if threading.current_thread() is not threading.main_thread():
+            self.asked.set()
+            self.is_back.wait(30)
+            return super().send(records, timeout)
+        raise BrokerUnavailable("down")
+
+
+def wait_for(condition):
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def hanging(settings):
+    HangingBroker.asked.clear()
+    HangingBroker.is_back.clear()
+    a, b = f"{__name__}.HangingBroker", scripted_broker.PATH
+    settings.DLQ_BROKERS = {"a": {"BACKEND": a}, "b": {"BACKEND": b}}
+    yield HangingBroker
+    HangingBroker.is_back.set()
+
+
+@pytest.fixture
+def long_pauses(monkeypatch):
+    """No pause is over by itself, however slow the machine is."""
+    monkeypatch.setattr("django_dlq.circuit_breaker.FIRST_PAUSE", 60.0)
+
+
+@pytest.mark.usefixtures("long_pauses")
 class TestOutage:
     def test_what_a_broker_cannot_take_stays_and_is_no_letter(self, relay, broker, told):
         broker.outage = BrokerUnavailable("connection refused")
@@ -537,19 +636,161 @@ class TestOutage:
         assert waiting() == ["2"]
         assert [letter.topic for letter in DeadLetter.objects.all()] == ["forbidden"]
         assert [sent.topic for sent in PublishedMessage.objects.all()] == ["orders"]
-        assert relay.unavailable() == {"default": "timed out"}
+        assert relay.unavailable() == {"default (topic slow)": "timed out"}
 
-    def test_the_outage_of_one_broker_holds_up_no_other(self, relay):
-        two = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("a", "b")}
-        with override_settings(DLQ_BROKERS=two):
-            brokers["a"].outage = BrokerUnavailable("down")
-            outbox.publish("orders", "1", broker="a")
-            outbox.publish("orders", "2", broker="b")
+    def test_the_outage_of_one_broker_holds_up_no_other(self, hanging, beat):
+        """Not even while that broker is tried, and lets everybody wait for its answer."""
+        outbox.publish("orders", "1", broker="a")
+        outbox.publish("orders", "2", broker="b")
+        with closing(Relay(pipelined=True)) as relay:
+            assert relay.run_once() == 1
+            outbox.publish("orders", "3", broker="b")
+            beat()
+            assert relay.run_once() == 1
+            assert hanging.asked.wait(10)
+            outbox.publish("orders", "4", broker="b")
+            assert relay.run_once() == 1
+            assert relay.run_once() == 0
+            assert bodies(brokers["b"].sent) == ["2", "3", "4"]
+            assert list(relay.unavailable()) == ["a"]
+
+            hanging.is_back.set()
+            wait_for(relay.run_once)
+            assert waiting() == []
+            assert relay.unavailable() == {}
+
+    def test_a_broker_that_is_out_of_reach_is_tried_with_each_topic_in_turn(self, relay, broker, beat):
+        broker.outage = BrokerUnavailable("down")
+        outbox.publish_many([Message(topic, topic) for topic in ("sick", "sick", "orders", "bills")])
+        relay.run_once()
+        broker.outage = None
+        broker.answers["sick"] = BrokerUnavailable("no leader")
+        beat()
+        assert relay.run_once() == 0
+        assert list(relay.unavailable()) == ["default"]
+        beat()
+
+        assert [relay.run_once(), relay.run_once()] == [1, 1]
+        assert sorted(bodies(broker.sent)) == ["bills", "orders"]
+        assert waiting() == ["sick", "sick"]
+
+    def test_what_a_broker_that_answers_does_not_take_rests_and_all_else_goes_on(self, relay, broker, beat, told):
+        broker.answers["sick"] = BrokerUnavailable("no leader")
+        outbox.publish_many([Message(topic, f"{topic} {n}", key="7") for n in range(2) for topic in ("sick", "orders")])
+        assert relay.run_once() == 2
+        outbox.publish("orders", "orders 2", key="7")
+        outbox.publish("sick", "sick 2", key="7")
+        outbox.publish("sick", "another key", key="8")
+        broker.answers.clear()
+
+        assert relay.run_once() == 2
+        assert bodies(broker.sent)[2:] == ["orders 2", "another key"]
+        assert waiting() == ["sick 0", "sick 1", "sick 2"]
+        assert relay.unavailable() == {"default (topic sick)": "no leader"}
+        assert [(outage.broker, outage.topic) for outage in BrokerOutage.objects.all()] == [("default", "sick")]
+        beat()
+        assert [relay.run_once(), relay.run_once()] == [1, 2]
+        assert bodies(broker.sent)[4:] == ["sick 0", "sick 1", "sick 2"]
+        assert relay.unavailable() == {}
+        assert not BrokerOutage.objects.exists()
+        assert "broker_unavailable" not in [name for name, _ in told]
+
+    def test_a_broker_that_says_that_only_a_topic_is_in_trouble_is_not_out_of_reach(self, relay, broker):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "1", key="7")
+        relay.run_once()
+        outbox.publish("orders", "2")
+
+        assert relay.run_once() == 1
+        assert list(relay.unavailable()) == ["default (topic sick)"]
+
+    def test_while_nothing_is_taken_what_rests_is_tried_for_ever_and_each_time_later(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish_many([Message("sick", str(n), key=str(n)) for n in range(3)])
+        for _ in range(5):
+            relay.run_once()
+            relay.run_once()
+            beat()
+
+        assert broker.calls == [3] * 5
+        assert len(waiting()) == 3
+
+    def test_what_rested_and_was_deleted_or_expired_lets_the_others_go(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "deleted", key="1")
+        outbox.publish("sick", "expired", key="2", expires_in=timedelta(hours=1))
+        for key in "12":
+            outbox.publish("sick", f"next {key}", key=key)
+        relay.run_once()
+        broker.answers.clear()
+        OutboxMessage.objects.filter(body=b"deleted").delete()
+        OutboxMessage.objects.filter(body=b"expired").update(expires_at=in_future(timedelta(seconds=-1)))
+        beat()
+
+        assert [relay.run_once(), relay.run_once()] == [1, 2]
+        assert sorted(bodies(broker.sent)) == ["next 1", "next 2"]
+        assert DeadLetter.objects.get().error_class.endswith("Expired")
+        assert relay.unavailable() == {}
+
+    def test_what_rests_is_refused_when_it_is_tried(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        outbox.publish("sick", "1", key="1")
+        relay.run_once()
+        broker.answers["sick"] = MessageRefused("too large")
+        beat()
+
+        assert relay.run_once() == 1
+        assert DeadLetter.objects.get().error_message == "too large"
+        assert relay.unavailable() == {}
+
+    def test_what_is_tried_in_a_lane_that_is_lost_meanwhile_is_left_to_its_heir(self, relay, broker, beat):
+        broker.answers["sick"] = TopicUnavailable("no leader")
+        row = outbox.publish("sick", "1", key="1")
+        relay.run_once()
+        broker.answers.clear()
+        broker.during_send = lambda: relay._share.held.pop(row.lane)
+        beat()
+
+        assert relay.run_once() == 0
+        assert waiting() == ["1"]
+        assert relay.unavailable() == {}
+
+    def test_a_trial_that_breaks_off_is_made_again(self, relay, broker, beat):
+        for trouble in (BrokerUnavailable("down"), TopicUnavailable("no leader")):
+            broker.answers["sick"] = trouble
+            outbox.publish("sick", "1", key="1")
+            relay.run_once()
+            beat()
+            broker.during_send = crash
+            with pytest.raises(KeyboardInterrupt):
+                relay.run_once()
+            broker.during_send = lambda: None
+            broker.answers.clear()
 
             assert relay.run_once() == 1
-            assert bodies(brokers["b"].sent) == ["2"]
-            assert relay.run_once() == 0
-            assert brokers["a"].calls == [1]
+            assert relay.unavailable() == {}
+
+    def test_two_brokers_have_batches_of_their_own_size(self, relay, settings, monkeypatch):
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.FIRST_BATCH", 4)
+        settings.DLQ_BROKERS = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("slow", "quick")}
+        outbox.publish_many([Message("orders", str(n), broker="quick") for n in range(4)])
+        relay.run_once()
+        outbox.publish_many([Message("orders", str(n), broker=name) for n in range(4) for name in ("slow", "quick")])
+        clock = [time.monotonic()]
+        monkeypatch.setattr("django_dlq.relaying.sending.time.monotonic", lambda: clock[0])
+        brokers["slow"].during_send = lambda: clock.__setitem__(0, clock[0] + 2)
+        monkeypatch.setattr("django_dlq.relaying.batch_sizes.LEAST_BATCH", 1)
+        while relay.run_once():
+            pass
+
+        assert brokers["quick"].calls[:2] == [4, 4]
+        assert brokers["slow"].calls == [4]
+        outbox.publish_many([Message("orders", str(n), broker=name) for n in range(4) for name in ("slow", "quick")])
+        while relay.run_once():
+            pass
+        assert brokers["slow"].calls == [4, 2, 2]
+        assert bodies(brokers["slow"].sent) == ["0", "1", "2", "3"] * 2
+        assert bodies(brokers["quick"].sent) == ["0", "1", "2", "3"] * 3
 
     def test_a_broker_that_the_settings_lost_is_no_reason_to_lose_its_messages(self, relay, broker):
         outbox.publish("orders", "1")
@@ -571,6 +812,32 @@ class TestRefusal:
         assert (letter.source, letter.state, letter.key) == ("relay", State.DEAD, "7")
         assert (letter.error_class, letter.error_message) == ("django_dlq.exceptions.MessageRefused", "not authorised")
         assert waiting() == []
+
+    def test_what_was_rejected_with_others_is_no_outage_and_comes_again_in_smaller_batches(self, relay, broker):
+        outbox.publish_many([Message("orders", str(n), key="7") for n in range(300)])
+        poison = "3"
+
+        def send(records, timeout):
+            broker.calls.append(len(records))
+            if len(records) > 40 and any(record.body == poison.encode() for record in records):
+                return [Receipt(error=RejectedTogether("one of these is too large"))] * len(records)
+            return one_by_one(records, store)
+
+        def store(record):
+            if record.body == poison.encode():
+                return Receipt(error=MessageRefused("too large"))
+            broker.sent.append(record)
+            return Receipt()
+
+        broker.send = send
+        while waiting() and len(broker.calls) < 100:
+            relay.run_once()
+            assert relay.unavailable() == {}
+
+        assert broker.calls[:3] == [300, 125, 31]
+        assert DeadLetter.objects.get().body_bytes == poison.encode()
+        assert bodies(broker.sent) == [str(n) for n in range(300) if n != 3]
+        assert not BrokerOutage.objects.exists()
 
     def test_refusals_of_one_topic_have_one_cause(self, relay, broker):
         for topic in ("a", "b"):

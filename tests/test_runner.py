@@ -2,8 +2,6 @@ import gc
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -21,9 +19,9 @@ from django_dlq.runner import (
     orphaned,
     pause_after,
     rest_after,
-    stopping_on_signals,
     until_idle,
 )
+from django_dlq.stop_signals import stopping_on_signals
 
 
 class Script:
@@ -265,43 +263,6 @@ class TestSignals:
 
         assert (done, len(machine.turns), machine.closed) == (["finished"], 1, 1)
         assert signal.getsignal(number) is before
-
-    @pytest.mark.once
-    def test_a_second_signal_ends_the_process_at_once(self):
-        program = (
-            "import sys, time\n"
-            "from django_dlq.runner import stopping_on_signals\n"
-            "with stopping_on_signals(lambda: print('stopping', flush=True)):\n"
-            "    print('ready', flush=True)\n"
-            "    while True: time.sleep(60)\n"
-        )
-        command = [sys.executable, "-c", "import django; django.setup()\n" + program]
-        environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(signal.SIGTERM)
-            assert process.stdout.readline() == "stopping\n"
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == -signal.SIGTERM
-
-    def test_handlers_come_back_after_an_error_too(self):
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(ZeroDivisionError), stopping_on_signals(print):
-            raise ZeroDivisionError
-        assert signal.getsignal(signal.SIGTERM) is before
-
-    def test_a_thread_leaves_signals_alone(self):
-        seen = []
-
-        def in_thread():
-            with stopping_on_signals(print):
-                seen.append(signal.getsignal(signal.SIGTERM))
-
-        before = signal.getsignal(signal.SIGTERM)
-        thread = threading.Thread(target=in_thread)
-        thread.start()
-        thread.join(30)
-        assert seen == [before]
 
 
 class TestUntilIdle:

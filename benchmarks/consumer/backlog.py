@@ -23,6 +23,7 @@ def backlog(rounds: int) -> Result:
         rate, quarter, end = _drain(cluster)
     note = f"batches of {BATCH}, one process, one thread; from its start, with joining the group"
     return Result(
+        rounds=1,
         figures=[
             Comparison(name=f"backlog of {MESSAGES:,} messages", unit="msg/s", ours=[rate], note=note),
             Comparison(
@@ -33,7 +34,7 @@ def backlog(rounds: int) -> Result:
                 against="until a quarter",
                 goal="1.1 x",
             ),
-        ]
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from benchmarks import kafka
 from benchmarks.consumer import topic
@@ -42,16 +42,15 @@ class Service:
 
 def outage(rounds: int) -> Result:
     """Count what an outage leaves behind, and time from the recovery to the first message that is handled again."""
-    with kafka.mock() as cluster:
-        rows, resumed = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
+    return Result(figures=[figure for cluster in kafka.each() for figure in _measure(cluster, rounds)])
+
+
+def _measure(cluster: Cluster, rounds: int) -> Iterator[Comparison]:
+    rows, resumed = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
     note = f"{CONCURRENCY} threads; down for {SECONDS:.0f} to {SECONDS + 2:.0f} s"
-    name = f"a dependency down under {MESSAGES:,} messages"
-    return Result(
-        figures=[
-            Comparison(name=f"{name}: dead letters and retries", unit="rows", ours=rows, goal="under 50", note=note),
-            Comparison(name=f"{name}: handling again after", unit="s", ours=resumed, goal="5 s", note=note),
-        ]
-    )
+    name = f"a dependency down under {MESSAGES:,} messages, {cluster.name} Kafka"
+    yield Comparison(name=f"{name}: dead letters and retries", unit="rows", ours=rows, goal="under 50", note=note)
+    yield Comparison(name=f"{name}: handling again after", unit="s", ours=resumed, goal="5 s", note=note)
 
 
 def _round(cluster: Cluster) -> tuple[float, float]:

@@ -1,12 +1,13 @@
 """Eight threads on one partition, with a handler that waits for something else."""
 
 import time
+from functools import partial
 
 from benchmarks import kafka
 from benchmarks.consumer import topic
 from benchmarks.consumer.single import handle
 from benchmarks.kafka import Cluster
-from benchmarks.measure import Comparison, Result
+from benchmarks.measure import Comparison, Result, in_turns
 from django_dlq.message import ReceivedMessage
 
 MESSAGES = 700
@@ -17,15 +18,15 @@ WAIT = 0.005
 
 
 def threads(rounds: int) -> Result:
-    """Measure one thread, then eight, each with a topic of its own."""
-    with kafka.mock() as cluster:
-        measured = [(_rate(cluster, 8), _rate(cluster, 1)) for _ in range(rounds)]
-    eight, one = zip(*measured, strict=True)
+    """Measure one thread and eight in turn, each with a topic of its own."""
+    return Result(figures=[_measure(cluster, rounds) for cluster in kafka.each()])
+
+
+def _measure(cluster: Cluster, rounds: int) -> Comparison:
+    eight, one = in_turns(rounds, [partial(_rate, cluster, concurrency) for concurrency in (8, 1)])
+    name = f"eight threads, {cluster.name} Kafka"
     note = f"{KEYS} keys, one partition; each handler waits {WAIT * 1000:.0f} ms and inserts"
-    figure = Comparison(
-        name="eight threads", unit="msg/s", ours=eight, other=one, against="one thread", goal="6 x", note=note
-    )
-    return Result(figures=[figure])
+    return Comparison(name=name, unit="msg/s", ours=eight, other=one, against="one thread", goal="6 x", note=note)
 
 
 def _wait_and_handle(message: ReceivedMessage) -> None:

@@ -75,14 +75,19 @@ def _turn(side: Side, cluster: Cluster) -> list[float]:
         committed = {}
         for _ in range(MESSAGES):
             time.sleep(random.uniform(SHORTEST, LONGEST))
-            message_id = _publish(topic)
-            # The server's clock is this machine's, for it runs here.
-            committed[message_id] = time.time()
+            message_id, moment = _publish(topic)
+            committed[message_id] = moment
         drain.wait(relay, lambda: drain.is_empty(observer))
         confirmed = dict(observer.execute(CONFIRMED).fetchall())
     return [(confirmed[message_id] - moment) * 1000 for message_id, moment in committed.items()]
 
 
-def _publish(topic: str) -> str:
+def _publish(topic: str) -> tuple[str, float]:
+    """Publish one message; return its id, and when it was committed, before anybody is called."""
+    moments: list[float] = []
     with transaction.atomic():
-        return outbox.publish(topic, body(1), key=str(random.random())).message_id
+        # What is to happen after a commit happens in the order in which it was asked for: this before the NOTIFY, which
+        # takes a journey to the server. The server's clock is this machine's, for it runs here.
+        transaction.on_commit(lambda: moments.append(time.time()))
+        message_id = outbox.publish(topic, body(1), key=str(random.random())).message_id
+    return message_id, moments[0]

@@ -2,11 +2,12 @@
 
 import time
 from contextlib import ExitStack
+from functools import partial
 
 from benchmarks import database, kafka
 from benchmarks.kafka import Cluster
 from benchmarks.measure import Comparison, Result, in_turns
-from benchmarks.processes import OURS, Running, running
+from benchmarks.processes import BARE, OURS, Running, Side, running
 from benchmarks.raw import Connection
 from benchmarks.relay import drain, fill
 from django_dlq.message import LANES
@@ -23,31 +24,30 @@ def processes(rounds: int) -> Result:
 
 
 def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    one, four = in_turns(rounds, [lambda: _rate(cluster, 1), lambda: _rate(cluster, PROCESSES)])
+    sides = [(side, count) for side in (OURS, BARE) for count in (1, PROCESSES)]
+    one, four, bare_one, bare_four = in_turns(rounds, [partial(_rate, cluster, *side) for side in sides])
     moved = [_sent_twice(cluster) for _ in range(rounds)]
     rate = f"{PROCESSES} relay processes, {cluster.name} Kafka"
     twice = f"sent twice while lanes move, {cluster.name} Kafka"
     note = f"of {MESSAGES:,}, while 2 relays become {PROCESSES} and 1 of them leaves"
     return [
-        Comparison(
-            name=rate,
-            unit="msg/s",
-            ours=four,
-            other=one,
-            against="1 process",
-            goal="1.0 x",
-            note="nothing was sent twice",
-        ),
+        _comparison(rate, four, one),
+        _comparison(f"{rate}, no history", bare_four, bare_one),
         Comparison(name=twice, unit="messages", ours=moved, goal="0", note=note),
     ]
 
 
-def _rate(cluster: Cluster, count: int) -> float:
+def _comparison(name: str, ours: list[float], other: list[float]) -> Comparison:
+    note = "nothing was sent twice"
+    return Comparison(name=name, unit="msg/s", ours=ours, other=other, against="1 process", goal="1.0 x", note=note)
+
+
+def _rate(cluster: Cluster, side: Side, count: int) -> float:
     """Fill the outbox at once, in front of relays that are ready."""
     topic = cluster.topic()
     database.empty()
     with database.by_hand() as observer, ExitStack() as stack:
-        relays = [stack.enter_context(running(OURS, cluster.bootstrap, database.NAME)) for _ in range(count)]
+        relays = [stack.enter_context(running(side, cluster.bootstrap, database.NAME)) for _ in range(count)]
         _share(observer, relays)
         fill.fill(topic, drain.WARM_UP)
         drain.wait(relays[0], lambda: drain.is_empty(observer))

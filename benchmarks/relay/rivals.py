@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import kafka
 from benchmarks.kafka import Cluster
-from benchmarks.measure import Result
+from benchmarks.measure import Result, from_another
 from benchmarks.processes import OURS, Died
 from benchmarks.relay import drain, fill, slow_broker
 from benchmarks.rivals import environment, run
@@ -27,8 +27,9 @@ def rivals(rounds: int) -> Result:
     rows += [asdict(rival) | {"version": environment.version(rival), "failed": {}} for rival in RIVALS]
     prepare()
     with kafka.mock() as cluster:
-        for _ in range(rounds):
-            for row, rival in zip(rows, (None, *RIVALS), strict=True):
+        sides = list(zip(rows, (None, *RIVALS), strict=True))
+        for number in range(rounds):
+            for row, rival in from_another(number, sides):
                 for turn in TURNS:
                     _take(row, turn, _act(rival, cluster, turn))
     return Result(series={"rivals": rows})

@@ -55,6 +55,7 @@ def sustained(_rounds: int) -> Result:
         (percentiles,) = observer.execute(ALL).fetchall()[0]
         offered = published / samples[-1]["second"]
     return Result(
+        rounds=1,
         figures=_figures(samples, percentiles, offered),
         series={"sustained": {"samples": samples, "late": late, "offered": round(offered)}},
     )

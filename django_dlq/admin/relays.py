@@ -97,8 +97,13 @@ class RelayProcessAdmin(RelayingAdmin):
             (_("Joined"), self.joined(row)),
         ]
         for outage in outages:
+            what = (
+                _("Topic %(topic)s of broker %(broker)s rests since")
+                if outage.topic
+                else _("Broker %(broker)s unreachable since")
+            )
             facts += [
-                (_("Broker %(broker)s unreachable since") % {"broker": outage.broker}, when(outage.since)),
+                (what % {"broker": outage.broker, "topic": outage.topic}, when(outage.since)),
                 (_("What broker %(broker)s said") % {"broker": outage.broker}, absent(outage.reason)),
             ]
         return {"facts": facts}

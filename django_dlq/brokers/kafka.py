@@ -9,44 +9,35 @@ from django.core.checks import CheckMessage, Error
 
 from django_dlq.brokers import kafka_options
 from django_dlq.brokers.base import HELD_BACK, Broker, Receipt, Subscription
-from django_dlq.brokers.kafka_client import Client, Consumer, KafkaError, KafkaException, Message, Producer, logger, why
+from django_dlq.brokers.kafka_client import Client, Consumer, KafkaException, Message, Producer, logger, why
+from django_dlq.brokers.kafka_errors import (
+    BATCH_REFUSALS,
+    REFUSALS,
+    TAKEN_BACK,
+    Trouble,
+    code_of,
+    is_final,
+    is_refusal,
+)
 from django_dlq.brokers.kafka_subscription import KafkaSubscription
-from django_dlq.exceptions import BrokerError, BrokerUnavailable, HeldBack, MessageRefused
+from django_dlq.exceptions import (
+    BrokerError,
+    BrokerUnavailable,
+    HeldBack,
+    MessageRefused,
+    RejectedTogether,
+    TopicUnavailable,
+)
 from django_dlq.message import Record
 
-_TOPIC_REFUSALS = frozenset(
-    {
-        KafkaError._INVALID_ARG,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    }
-)
-# The broker says these of a whole batch, though perhaps one record of it is the cause.
-_BATCH_REFUSALS = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-    }
-)
-_REFUSALS = _TOPIC_REFUSALS | _BATCH_REFUSALS
-_TAKEN_BACK = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _tuple = tuple.__new__  # makes a named one in a third of the time
 _LATE = "Kafka has not confirmed it in time"
 
 _NOT_SENT = Receipt(error=BrokerUnavailable("it was not sent"))
-_NOT_YET_ALONE = Receipt(error=BrokerUnavailable("it was rejected with others, and not yet alone"))
+_NOT_YET_ALONE = RejectedTogether("it was rejected with others, and not yet alone")
+_TO_BE_SENT = (BrokerUnavailable, RejectedTogether)
 # Errors that the driver raises instead of taking a record.
 _RAISED = (BufferError, KafkaException, ValueError, TypeError)
-
-Trouble = KafkaError | Exception | None
-"""Why a record was not stored: what the client reported later, or raised at once, or nothing that is known."""
 
 Report = dict[Trouble, Message | None]
 """What became of a record: {None: message} if it was stored, {trouble: ...} if not, nothing while nothing is known.
@@ -67,6 +58,7 @@ class KafkaBroker(Broker):
     def __init__(self, alias: str, options: Mapping[str, Any]) -> None:
         super().__init__(alias, options)
         self._producer = Client()
+        self._longest = 0.0
 
     def send(self, records: Sequence[Record], timeout: float) -> list[Receipt]:
         """Send records; see Broker.send."""
@@ -100,7 +92,9 @@ class KafkaBroker(Broker):
         return found
 
     def _settings(self, timeout: float) -> dict[str, Any]:
-        return kafka_options.producer_settings(self.options, timeout=timeout)
+        # The longest so far: a send that has less time needs no other client, and no other idea of a missing topic.
+        self._longest = max(self._longest, timeout)
+        return kafka_options.producer_settings(self.options, timeout=self._longest)
 
 
 class _Sending:
@@ -114,7 +108,12 @@ class _Sending:
         # By topic and key: the first record that was refused.
         self._refused: dict[tuple[str, bytes | None], int] = {}
         # What is left of the time is for taking back what was not confirmed.
-        self._deadline = time.monotonic() + timeout - min(timeout / 10, 1.0)
+        self._ends = time.monotonic() + timeout
+        self._deadline = self._ends - min(timeout / 5, 2.0)
+        # Whether Kafka has answered something else, when it did not confirm everything.
+        self._is_there = False
+        # Whether it has said that a batch cannot be stored, perhaps for one record of it.
+        self._has_rejected = False
 
     def run(self, indices: Sequence[int]) -> bool:
         """Send these records, and in smaller parts again what was rejected with its neighbours; False to stop here.
@@ -122,36 +121,40 @@ class _Sending:
         A rejected batch breaks the client, and so fails whatever was to follow: nothing overtakes it. Parts of the root
         of the whole find the culprits in few round trips and few new clients, since each of those takes half a second.
         """
+        if self._has_rejected and time.monotonic() >= self._deadline:
+            return False
         failed, again = self._confirm(indices, self._burst(indices)), list[int]()
-        is_rejected = len(indices) > 1 and any(_code(trouble) in _REFUSALS for trouble in failed.values())
+        self._has_rejected |= any(code_of(trouble) in BATCH_REFUSALS for trouble in failed.values())
+        is_rejected = len(indices) > 1 and any(code_of(trouble) in REFUSALS for trouble in failed.values())
         for index, trouble in failed.items():
-            if is_rejected and not _is_final(trouble):
+            if is_rejected and not is_final(trouble):
                 again.append(index)
-                self.receipts[index] = _NOT_YET_ALONE
+                self.receipts[index] = Receipt(error=_NOT_YET_ALONE)
             else:
                 self._fail(index, trouble)
         if not is_rejected:
-            return not any(isinstance(self.receipts[index].error, BrokerUnavailable) for index in failed)
+            return not any(isinstance(self.receipts[index].error, _TO_BE_SENT) for index in failed)
         size = isqrt(len(again)) or 1
         return all(self.run(again[start : start + size]) for start in range(0, len(again), size))
 
     def _burst(self, indices: Sequence[int]) -> list[Report]:
         """Give records to the client and return what became of each; nothing of them stays in the client."""
         reports: list[Report] = [{} for _ in indices]
-        driver, records = self._connected(), self._records
+        driver, records, refused = self._connected(), self._records, self._refused
+        produce = driver.produce
         for index, report in zip(indices, reports, strict=True):
             topic, key, body, headers, _, _, _ = record = records[index]
-            if self._refused and self._refused.get((topic, key), index) < index:
+            if refused and refused.get((topic, key), index) < index:
                 report[HELD_BACK.error] = None
                 continue
             try:
                 # Names of arguments would cost a tenth of the whole: the partition is the key's, the time is now.
-                driver.produce(topic, body, key, -1, report.setdefault, None, 0, [*headers])
+                produce(topic, body, key, -1, report.setdefault, None, 0, [*headers])
             except _RAISED as raised:
                 trouble = self._insist(driver, record, report) if isinstance(raised, BufferError) else raised
                 if trouble is not None:
                     report[trouble] = None
-                    if not _is_refusal(trouble):
+                    if not is_refusal(trouble):
                         break
                     self._hold_back_after(index)
         self._flush(driver)
@@ -173,6 +176,7 @@ class _Sending:
         while len(driver) and (left := self._deadline - time.monotonic()) > 0:
             self._serve(driver, left)
         if len(driver):
+            self._is_there = self._answers(driver)
             # All at once: if they expired one by one, a later record of a key might still be stored after an earlier
             # one was given up.
             self._place.is_broken = True
@@ -187,6 +191,14 @@ class _Sending:
         except (KafkaException, SystemError):
             # A fatal error, raised in passing (SystemError if a report was being stored): the reports say the rest.
             self._place.is_broken = True
+
+    def _answers(self, driver: Producer) -> bool:
+        """Ask whether Kafka is there at all, though it has not confirmed everything."""
+        left = (self._ends - time.monotonic()) * 0.75
+        try:
+            return left > 0 and bool(driver.list_topics(self._records[0].topic, left).brokers)
+        except (KafkaException, ValueError, TypeError):
+            return False
 
     def _connected(self) -> Any:
         place = self._place
@@ -215,10 +227,13 @@ class _Sending:
         if isinstance(trouble, HeldBack):
             return trouble
         if isinstance(trouble, Exception):
-            return (MessageRefused if _is_refusal(trouble) else BrokerUnavailable)(why(trouble))
-        if trouble is None or trouble.code() in _TAKEN_BACK:
-            return BrokerUnavailable(self._reason(_LATE))
-        if trouble.code() in _REFUSALS:
+            return (MessageRefused if is_refusal(trouble) else BrokerUnavailable)(why(trouble))
+        if trouble is None or trouble.code() in TAKEN_BACK:
+            if self._has_rejected:
+                # Each rejection costs a new client: that takes the time, and Kafka is well.
+                return _NOT_YET_ALONE
+            return (TopicUnavailable if self._is_there else BrokerUnavailable)(self._reason(_LATE))
+        if trouble.code() in REFUSALS:
             return MessageRefused(trouble.str())
         return BrokerUnavailable(self._reason(trouble.str()))
 
@@ -230,21 +245,3 @@ class _Sending:
         if record.key is not None:
             place = (record.topic, record.key)
             self._refused[place] = min(index, self._refused.get(place, index))
-
-
-def _code(trouble: Trouble) -> int | None:
-    return trouble.code() if isinstance(trouble, KafkaError) else None
-
-
-def _is_final(trouble: Trouble) -> bool:
-    """Tell whether it is this record that was refused or held back, not perhaps one of its neighbours."""
-    if isinstance(trouble, Exception):
-        return isinstance(trouble, HeldBack) or _is_refusal(trouble)
-    return _code(trouble) in _TOPIC_REFUSALS
-
-
-def _is_refusal(raised: Exception) -> bool:
-    # Anything but the driver's own errors says that an argument cannot be sent at all.
-    if isinstance(raised, KafkaException):
-        return raised.args[0].code() in _REFUSALS
-    return not isinstance(raised, BufferError)

@@ -64,6 +64,7 @@ RULES: Sequence[Rule] = (
     Rule("E070", "DLQ_LOCK_KEYS", is_switch, "True or False"),
     Rule("E071", "DLQ_RELAY_NOTIFY", is_switch, "True or False"),
     Rule("E072", "DLQ_CONSUMER_GRACE", is_span, "a timedelta above 0"),
+    Rule("E073", "DLQ_REPLAY_WINDOW", is_pause, "a timedelta of 0 or more"),
     Rule("E113", "DLQ_STORM_IN_ROW", is_count_or_none, "a number of messages above 0, or None for any number"),
     Rule("E114", "DLQ_STORM_SHARE", is_share_or_none, "a number above 0, and at most 1, or None for any share"),
     Rule(

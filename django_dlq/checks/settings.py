@@ -35,10 +35,10 @@ def _check_together() -> Iterator[CheckMessage]:
             id="django_dlq.E043",
         )
     inbox, closed = conf.DLQ_INBOX_RETENTION, conf.DLQ_CLOSED_RETENTION
-    if inbox is not None and (closed is None or inbox <= closed):
+    if inbox is not None and (closed is None or inbox <= closed + conf.DLQ_REPLAY_WINDOW):
         yield Error(
-            "DLQ_INBOX_RETENTION is not longer than DLQ_CLOSED_RETENTION.",
-            hint="The inbox must remember a message for longer than its dead letter can be restored and replayed.",
+            "DLQ_INBOX_RETENTION is not longer than DLQ_CLOSED_RETENTION and DLQ_REPLAY_WINDOW together.",
+            hint="The inbox must remember a message for longer than its dead letter can be replayed and be on its way.",
             id="django_dlq.E041",
         )
     if debezium.is_used():

@@ -131,6 +131,12 @@ class Circuits:
         self._seen[name] = Seen.of(row)
         return row.state != Circuit.CLOSED
 
+    def suspects(self, handler: Handler, error: BaseException) -> bool:
+        """Tell whether a failure that it has not claimed may be the dependency's all the same: no probe was content."""
+        seen = self._of(handler)
+        is_counted = seen.state == Circuit.OPEN or (seen.state == Circuit.CLOSED and seen.failures > 0)
+        return is_counted and handler.is_outage(error)
+
     def _told_nothing(self, handler: Handler) -> None:
         """Let the next message be tried, if this one was, since its end says nothing of the dependency."""
         if self._of(handler).state == Circuit.HALF_OPEN:

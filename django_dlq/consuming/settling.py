@@ -13,6 +13,7 @@ from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
 from django_dlq.connections import lost_connection, open_connections
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
+from django_dlq.consuming.contention import is_contention, over_contention
 from django_dlq.consuming.hand import Delivery, Outcome, handler_of
 from django_dlq.consuming.storm import OFF, StormGuard
 from django_dlq.debezium import as_relayed
@@ -56,15 +57,17 @@ def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED, guard: Stor
 def _settle_one(delivery: Delivery, circuits: Circuits, guard: StormGuard) -> None:
     message, handler = delivery.message, handler_of(delivery)
     try:
-        outcome = _over_a_break(partial(_handle, delivery))
+        outcome = _undisturbed(partial(_handle, delivery))
     except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
         if _is_nobodys_fault(error):
             raise
         if circuits.claims(handler, error):
             return
+        is_nobodys = circuits.suspects(handler, error) or is_contention(error)
         failure = failures.settle(message, handler, error)
         delivery.outcome = "failed"
-        guard.failed(message, handler, error, failure)
+        if not is_nobodys:
+            guard.failed(message, handler, error, failure)
     else:
         delivery.outcome = outcome
         circuits.ended(handler, was_called=outcome == "handled")
@@ -92,7 +95,7 @@ def _succeeds(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -
     If it is what they depend on that fails, nothing is to be looked for among them: they go back as they are.
     """
     try:
-        new = _over_a_break(partial(_handle_together, work))
+        new = _undisturbed(partial(_handle_together, work))
     except BaseException as error:  # the one whose fault it is will raise it once more, alone
         if _is_nobodys_fault(error):
             raise
@@ -111,11 +114,15 @@ def bury_hanging(delivery: Delivery, error: BaseException) -> None:
     delivery.outcome = "failed"
 
 
+def _undisturbed(handle: Callable[[], T]) -> T:
+    """Handle, and again if that was kept from it by what says nothing about the message, and costs it no attempt."""
+    return over_contention(partial(_over_a_break, handle), using=router.db_for_write(InboxMessage))
+
+
 def _over_a_break(handle: Callable[[], T]) -> T:
     """Handle, and once more at once if the database connection broke meanwhile, or had while nothing was to do.
 
-    That is not the message's fault, and costs it no attempt. A handler that breaks the second connection too is to
-    blame.
+    A handler that breaks the second connection too is to blame.
     """
     before = open_connections()
     try:

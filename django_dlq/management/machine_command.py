@@ -54,14 +54,29 @@ class MachineCommand(BaseCommand):
                 self.stdout.write(self.report(until_idle(machine, patience=self.patience)))
             else:
                 others = [Loop(other, idle=_between_polls()) for other in self.beside(**options)]
+                self._say(self.begun())
                 with collecting_rarely():
                     run_together(Loop(machine, idle=options["interval"] or self.idle()), *others)
+                self._say(self.ended())
         except DlqError as error:
             raise CommandError(str(error)) from error
 
     def report(self, done: int) -> str:
         """Return the line that --once prints."""
         return f"{done} done"
+
+    def begun(self) -> str:
+        """Return the line that is printed before it runs, if any: by default, Django shows no logs of ours."""
+        return ""
+
+    def ended(self) -> str:
+        """Return the line that is printed when it has ended, if any."""
+        return ""
+
+    def _say(self, line: str) -> None:
+        if line:
+            self.stdout.write(line)
+            self.stdout.flush()
 
 
 def _between_polls() -> float:

@@ -38,9 +38,8 @@ def duration(seconds: float) -> str:
 
 def _outbox(told: Snapshot) -> Iterator[str]:
     outbox = told.outbox
-    due = f"{'' if outbox.due_exact else 'about '}{outbox.due:,} due"
-    delayed = f"{'' if outbox.delayed_exact else 'about '}{outbox.delayed:,} delayed"
-    yield _line("outbox", f"{due}, {delayed}, the oldest due for {duration(outbox.oldest_due_seconds)}")
+    due, delayed = ("" if exact else "about " for exact in (outbox.due_exact, outbox.delayed_exact))
+    yield _line("outbox", f"{due}{outbox.due:,} due, {delayed}{outbox.delayed:,} delayed{_oldest(outbox)}")
     yield from _shares("topic", outbox.topics)
     yield from _shares("broker", outbox.brokers)
     yield from _shares("lane", outbox.lanes)
@@ -49,10 +48,13 @@ def _outbox(told: Snapshot) -> Iterator[str]:
 def _shares(word: str, shares: Mapping[Any, Share]) -> Iterator[str]:
     most = sorted(shares.items(), key=lambda item: (-item[1].due, item[0]))[:MOST_LINES]
     for name, share in most:
-        what = f"{share.due:,} due, {share.delayed:,} delayed, the oldest due for {duration(share.oldest_due_seconds)}"
-        yield f"  {word} {name}: {what}"
+        yield f"  {word} {name}: {share.due:,} due, {share.delayed:,} delayed{_oldest(share)}"
     if len(shares) > len(most):
         yield f"  and {len(shares) - len(most)} more of these"
+
+
+def _oldest(share: Share) -> str:
+    return f", the oldest due for {duration(share.oldest_due_seconds)}" if share.due else ""
 
 
 def _published(told: Snapshot) -> Iterator[str]:
@@ -99,7 +101,8 @@ def _relays(told: Snapshot) -> Iterator[str]:
 def _in_the_way(told: Snapshot) -> Iterator[str]:
     for outage in told.outages:
         by = f"{len(outage.relays)} of {len(told.relays.alive)} relays"
-        yield _line("outage", f"broker {outage.broker} unreachable since {_at(outage.since)} ({by}): {outage.reason}")
+        what = f"does not take all of topic {outage.topic}" if outage.topic else "unreachable"
+        yield _line("outage", f"broker {outage.broker} {what} since {_at(outage.since)} ({by}): {outage.reason}")
     for stop in told.stopped:
         what = f"{stop.group}{f' in release {stop.release}' if stop.release else ''} since {_at(stop.since)}"
         why = f"{stop.failed} of {stop.out_of} failed: {stop.error_class}: {stop.error_message}"

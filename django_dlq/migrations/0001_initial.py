@@ -530,6 +530,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("broker", models.CharField(max_length=100, verbose_name="broker")),
                 (
+                    "topic",
+                    django_dlq.models.fields.ExactCharField(
+                        blank=True, default="", max_length=255, verbose_name="topic"
+                    ),
+                ),
+                (
                     "since",
                     models.DateTimeField(
                         db_default=django_dlq.models.clock.DatabaseNow(), verbose_name="unreachable since"
@@ -657,7 +663,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="brokeroutage",
-            constraint=models.UniqueConstraint(fields=("relay", "broker"), name="dlq_outage_once"),
+            constraint=models.UniqueConstraint(fields=("relay", "broker", "topic"), name="dlq_outage_once"),
         ),
         migrations.CreateModel(
             name="HalfMessage",

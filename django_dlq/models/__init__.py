@@ -23,7 +23,7 @@ from django_dlq.models.stopped_group import StoppedGroup
 from django_dlq.models.stored_message import StoredMessage, key_columns
 from django_dlq.models.suspect import Suspect
 from django_dlq.models.taken_partition import TakenPartition
-from django_dlq.models.waiting import behind, count_waiting
+from django_dlq.models.waiting import behind, count_waiting, is_known
 from django_dlq.models.waiting_key import WaitingKey, order_key
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "give_back",
     "in_future",
     "in_own_transaction",
+    "is_known",
     "key_columns",
     "lease_due",
     "let_go",

@@ -1,6 +1,6 @@
 """How much waits in the outbox and since when, without ever reading all of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 from django.db import connections
 from django.db.models import F, QuerySet
 
-from django_dlq.models.clock import DatabaseNow
+from django_dlq.figures import Share
+from django_dlq.models.clock import DatabaseNow, seconds_since
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.quick_read import quick_read
 
@@ -70,6 +71,19 @@ class Backlog(NamedTuple):
 
     due: Counted
     delayed: Counted
+
+    def shares(self, part: Callable[[Place], Any], now: datetime) -> dict[Any, Share]:
+        """Sum the piles up by a part of their place."""
+        sums: dict[Any, tuple[Pile, Pile]] = {}
+        for which, counted in enumerate(self):
+            for place, pile in counted:
+                sums.setdefault(part(place), (Pile(), Pile()))[which].add(pile.count, pile.since)
+        return {
+            name: Share(
+                due=round(due.count), delayed=round(delayed.count), oldest_due_seconds=seconds_since(due.since, now)
+            )
+            for name, (due, delayed) in sorted(sums.items())
+        }
 
 
 def backlog() -> Backlog:

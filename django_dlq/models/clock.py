@@ -38,3 +38,8 @@ def database_now(using: str) -> datetime:
     (now,) = next(iter(query.get_compiler(using=using).results_iter()))
     assert isinstance(now, datetime)
     return now
+
+
+def seconds_since(moment: datetime | None, now: datetime) -> float:
+    """Return how long ago a moment was; 0.0 for none, and for what was written between two readings of the clock."""
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())

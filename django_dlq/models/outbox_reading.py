@@ -4,24 +4,38 @@ An idle relay looks a hundred times a second, and the ORM takes longer to say su
 answer it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
+from django_dlq.message import LANES
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of, quickly
 from django_dlq.models.postgresql_reading import can_read, read
+from django_dlq.models.resting import NOTHING_RESTS, Resting
+from django_dlq.models.things import Thing, of_things
 
 PAGE_BYTES = 16_000_000
 """The most that the bodies of one page may take in memory, unless a single one takes more."""
 
-_AFTER = -7_203_957_106_849
-"""Stands in a compiled statement for the id after which to read."""
+_ANY_SIZE = 2_000_000_000
+"""Bytes; no body is larger."""
+
+ENDLESS: Final = 2**63 - 1
+"""The highest id that there can be."""
+
+DELAYED: Final = Q(due_at__isnull=False, due_at__lte=DatabaseNow())
+URGENT: Final = Q(due_at__isnull=True, priority__gt=0)
+BY_MOMENT, BY_URGENCY = ("due_at", "id"), ("-priority", "id")
+
+_AFTER, _UNTIL = -7_203_957_106_849, -7_203_957_106_851
+"""Stand in a compiled statement for the ids between which to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +43,8 @@ class Scope:
     """Which rows a relay may send now.
 
     lanes: those that it has, or None for all of them. closed: brokers that are out of reach. topics, keys, brokers:
-    what is paused. holds: what waits for somebody to act on a dead letter.
+    what is paused. holds: what waits for somebody to act on a dead letter. resting: what its broker does not take,
+    though it is well.
     """
 
     lanes: frozenset[int] | None = None
@@ -38,6 +53,7 @@ class Scope:
     keys: frozenset[tuple[str, str]] = frozenset()
     brokers: frozenset[str] = frozenset()
     holds: Holds = NOTHING_HELD
+    resting: Resting = NOTHING_RESTS
 
     def condition(self) -> Q:
         """Return what is true of these rows; nothing if that is all of them."""
@@ -50,7 +66,22 @@ class Scope:
             condition &= ~Q(topic__in=sorted(self.topics))
         if self.keys:
             condition &= ~of_keys(self.keys)
-        return condition & self.holds.lets_go()
+        return condition & self.holds.lets_go() & self.resting.lets_go()
+
+    @property
+    def in_the_way(self) -> frozenset[Thing]:
+        """Return each thing whose messages are not among these rows, but for held keys that are too many to name."""
+        lanes = frozenset[int]() if self.lanes is None else frozenset(range(LANES)) - self.lanes
+        by_kind: dict[str, Collection[Any]] = {
+            "lane": lanes,
+            "broker": self.closed | self.brokers,
+            "topic": self.topics,
+            "key": self.keys,
+            "held": self.holds.keys,
+            "rests": self.resting.topics,
+            "resting": self.resting.keys,
+        }
+        return frozenset((kind, which) for kind, found in by_kind.items() for which in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,51 +94,101 @@ class Page:
 
 
 class Reading:
-    """The statements for one scope and one size of page. Used by one thread."""
+    """The statements for one scope and one size of page. Used by one thread.
 
-    def __init__(self, scope: Scope, size: int, *, using: str) -> None:
+    only, without: along the way, only the rows that one of these things might keep, or none of those.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        size: int,
+        *,
+        using: str,
+        only: frozenset[Thing] = frozenset(),
+        without: frozenset[Thing] = frozenset(),
+    ) -> None:
         self.scope = scope
         self.size = size
-        self._using = using
+        self.only, self.without = only, without
+        self.using = using
         self._largest = PAGE_BYTES // size
-        rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
-        delayed = rows.filter(due_at__isnull=False, due_at__lte=DatabaseNow())
-        at_once = rows.filter(due_at__isnull=True)
-        self._compiled = _Compiled(
-            [
-                # The oldest are in every page, so nothing urgent keeps them waiting for ever.
-                self._columns(at_once.filter(id__gt=_AFTER).order_by("id"), ALONG),
-                self._columns(delayed.order_by("due_at", "id"), ASIDE),
-                self._columns(at_once.filter(priority__gt=0).order_by("-priority", "id"), ASIDE),
-            ],
-            using=using,
-        )
+        self._rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
+        among = of_things(only) if only else Q()
+        self._along = self._rows.filter(among & ~of_things(without) if without else among)
 
-    def page(self, after: int) -> Page:
-        """Read up to one page of the rows after this id.
+    def page(self, after: int, until: int = ENDLESS) -> Page:
+        """Read up to one page of the rows after this id and up to that one.
 
         With them, wherever they are, come up to a page of the urgent rows and of the delayed ones whose time has come;
         so a row may be there twice. Bodies are whole, unless they would take more than PAGE_BYTES together: then the
         page ends before. There is nothing in it if other letters hold their keys by now than the scope says: what
         waited for one must not be overtaken by what came after it.
         """
-        read = self._compiled.run(after)
+        return self._page(self._with_aside, after, until)
+
+    def along(self, after: int, until: int = ENDLESS) -> Page:
+        """Read a page without what is urgent or delayed elsewhere."""
+        return self._page(self._alone, after, until)
+
+    def aside(self, condition: Q, order: Sequence[str]) -> Page:
+        """Read up to one page of the rows with this condition, in this order, wherever they are.
+
+        It is full as well, and empty, if other letters hold their keys by now.
+        """
+        rows = self._columns(self._rows.filter(condition).order_by(*order), ASIDE)
+        read = _Compiled([rows], using=self.using).run(0, 0)
+        if not self.scope.holds.is_current:
+            return Page([], last=0, is_full=True)
+        return self._with_bodies(Page(read, 0, len(read) == self.size), 0)
+
+    def newest(self, after: int) -> int:
+        """Return the highest id there is, or this one if there is none behind it."""
+        rows = OutboxMessage.objects.using(self.using).filter(id__gt=after)
+        newest: int | None = rows.aggregate(newest=Max("id"))["newest"]
+        return after if newest is None else newest
+
+    def _page(self, compiled: "_Compiled", after: int, until: int) -> Page:
+        read = compiled.run(after, until)
         if not self.scope.holds.is_current:
             return Page([], last=after, is_full=False)
         along = [row for row in read if row.part == ALONG] if any(map(part_of, read)) else read
-        page = Page(read, along[-1].id if along else after, len(along) == self.size)
+        is_full = len(along) == self.size
+        last = along[-1].id if along else after
+        page = Page(read, last if is_full or until == ENDLESS else until, is_full)
         if all(map(body_of, read)) or not any(row.is_partial for row in read):
             return page
         return self._with_bodies(page, after)
+
+    @cached_property
+    def _alone(self) -> "_Compiled":
+        return _Compiled([self._way], using=self.using)
+
+    @cached_property
+    def _with_aside(self) -> "_Compiled":
+        delayed, urgent = self._rows.filter(DELAYED), self._rows.filter(URGENT)
+        return _Compiled(
+            [
+                # The oldest are in every page, so nothing urgent keeps them waiting for ever.
+                self._way,
+                self._columns(delayed.order_by(*BY_MOMENT), ASIDE),
+                self._columns(urgent.order_by(*BY_URGENCY), ASIDE),
+            ],
+            using=self.using,
+        )
+
+    @property
+    def _way(self) -> "QuerySet[OutboxMessage, Any]":
+        rows = self._along.filter(due_at__isnull=True, id__gt=_AFTER, id__lte=_UNTIL)
+        return self._columns(rows.order_by("id"), ALONG)
 
     def elders(self, urgent: Sequence[Outgoing]) -> list[Outgoing]:
         """Read due rows of the same keys that were published before one of these with a lower priority, by their ids.
 
         There may be a few more, of these keys too, that were published a little later.
         """
-        rows: OutboxQuerySet = OutboxMessage.objects.filter(self.scope.condition())
-        elders = self._columns(rows.due().elders_of(urgent).order_by("id"), ASIDE)
-        return [Outgoing._make(row) for row in elders.using(self._using)]
+        elders = self._columns(self._rows.due().elders_of(urgent).order_by("id"), ASIDE)
+        return list(map(Outgoing.of, elders.using(self.using)))
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}
@@ -123,19 +204,26 @@ class Reading:
                 last, is_full = max((row.id for row in kept if row.part == ALONG), default=after), True
                 break
             kept.append(row)
-        large = OutboxMessage.objects.using(self._using).filter(pk__in={row.id for row in kept if row.is_partial})
-        bodies: dict[int, Any] = dict(large.values_list("pk", "body"))
+        large = OutboxMessage.objects.using(self.using).filter(pk__in={row.id for row in kept if row.is_partial})
+        bodies = {pk: None if body is None else bytes(body) for pk, body in large.values_list("pk", "body")}
         # One that is gone meanwhile has been sent, or deleted by a person.
         whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
                  if not row.is_partial or row.id in bodies]  # fmt: skip
         return Page(whole, last, is_full)
 
 
+def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:
+    """Read these rows whole, those of them that may be sent now, in the order of their ids."""
+    rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition(), pk__in=ids)
+    computed = expressions(_ANY_SIZE) | {"part": Number(ALONG)}
+    return [Outgoing._make(row) for row in rows.due().annotate(**computed).values_list(*COLUMNS).order_by("id")]
+
+
 class _Compiled:
     """Several queries of the same columns as one statement."""
 
     def __init__(self, parts: Sequence["QuerySet[OutboxMessage, Any]"], *, using: str) -> None:
-        self._using = using
+        self.using = using
         compilers = [part.query.get_compiler(using=using) for part in parts]
         compiled = [compiler.as_sql() for compiler in compilers]
         # As derived tables, since SQLite takes no LIMIT inside a UNION.
@@ -143,13 +231,16 @@ class _Compiled:
         self._parameters = [parameter for _, parameters in compiled for parameter in parameters]
         self._first = compilers[0]
 
-    def run(self, after: int) -> list[Outgoing]:
+    def run(self, after: int, until: int) -> list[Outgoing]:
         """Return the rows, those of the first part in the order of their ids."""
-        parameters = [after if parameter == _AFTER else parameter for parameter in self._parameters]
-        connection = connections[self._using]
+        places = {_AFTER: after, _UNTIL: until}
+        parameters = [
+            places.get(parameter, parameter) if type(parameter) is int else parameter for parameter in self._parameters
+        ]
+        connection = connections[self.using]
         if can_read(connection):
-            return read(connection, self._sql, parameters, Outgoing._make)
+            return read(connection, self._sql, parameters, quickly)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             fetched = cursor.fetchall()
-        return list(map(Outgoing._make, self._first.results_iter([fetched])))
+        return list(map(Outgoing.of, self._first.results_iter([fetched])))

@@ -1,7 +1,8 @@
 """A row of the outbox as the relay reads it: a tuple, since a model instance would cost more than sending it does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.fields import headers_from_text
 
 _ID = wire.ID
-_tuple = tuple.__new__
 
 ALONG, ASIDE = 0, 1
 """How a row was found: on the way along the primary key, or for its urgency or its delay."""
@@ -72,20 +72,34 @@ class Outgoing(NamedTuple):
         """Whether the body has yet to be read."""
         return self.body is None and self.size is not None
 
-    def record(self) -> Record:
-        """Return the message as it will travel: the publisher's headers, then this app's own."""
-        # All taken at once, by position, and without asking for each header where there is only the id: this is done
-        # for every message, and as one would write it at first it takes twice as long.
-        _, _, topic, key, raw_key, tag, headers, body, _, _, own_id, message_key, _, expires, _, letter, group, _ = self
-        if raw_key is not None:
-            raw: bytes | None = bytes(raw_key)
+    @classmethod
+    def of(cls, columns: Iterable[Any]) -> "Outgoing":
+        """Make one from its columns, whatever the driver calls bytes."""
+        return cls._make(bytes(value) if isinstance(value, memoryview) else value for value in columns)
+
+
+quickly: Callable[[Sequence[Any]], Outgoing] = partial(tuple.__new__, Outgoing)
+"""Make one from exactly its columns, with bytes as such, in half of the time."""
+
+_record: Callable[[Sequence[Any]], Record] = partial(tuple.__new__, Record)
+
+
+def records(rows: Iterable[Outgoing]) -> list[Record]:
+    """Return messages as they will travel: the publisher's headers, then this app's own."""
+    made: list[Record] = []
+    add = made.append
+    # All columns taken at once, by position, many rows in one loop, and without asking for each header where there is
+    # only the id: this is done for every message, and as one would write it at first it takes three times as long.
+    for row in rows:
+        _, _, topic, key, raw, tag, text, body, _, _, own_id, message_key, _, expires, _, letter, group, _ = row
+        if raw is None and key is not None:
+            raw = key.encode()
+        if text != "[]" or message_key != own_id or tag or group or letter is not None or expires is not None:
+            headers: Headers = (*row.headers, *own_headers(row))
         else:
-            raw = None if key is None else key.encode()
-        if headers != "[]" or message_key != own_id or tag or group or letter is not None or expires is not None:
-            own: Headers = (*self.headers, *own_headers(self))
-        else:
-            own = ((_ID, own_id.encode()),)
-        return _tuple(Record, (topic, raw, None if body is None else bytes(body), own, None, None, None))
+            headers = ((_ID, own_id.encode()),)
+        add(_record((topic, raw, body, headers, None, None, None)))
+    return made
 
 
 # Columns of many rows, which `map` takes from them several times faster than a loop that names them.

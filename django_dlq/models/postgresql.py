@@ -58,9 +58,8 @@ def move(source: Model, target: Model, places: Sequence[Place], *, using: str, f
     With a fence only rows of lanes that are still held in these epochs, and so they stay until the transaction ends.
     """
     ids, partitions, offsets = zip(*sorted(places), strict=True) if places else ((), (), ())
-    chosen, range_and_ids = _choice(ids)
-    among = _array(ids)
-    parameters = [*_held(fence), *range_and_ids, _array(partitions), among, _array(offsets), among]
+    chosen, span = _choice(ids)
+    parameters: list[str | int] = [_array(ids), *_held(fence), *span, _array(partitions), _array(offsets)]
     with connections[using].cursor() as cursor:
         cursor.execute(_move(source, target, using, chosen, fence is not None), parameters)
         return int(cursor.rowcount)
@@ -71,9 +70,10 @@ def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None 
 
     Return how many were deleted; a fence is what it is for `move`.
     """
-    chosen, range_and_ids = _choice(ids)
+    chosen, span = _choice(ids)
+    parameters: list[str | int] = [_array(sorted(ids)), *_held(fence), *span]
     with connections[using].cursor() as cursor:
-        cursor.execute(_delete(model, using, chosen, fence is not None), [*_held(fence), *range_and_ids])
+        cursor.execute(_delete(model, using, chosen, fence is not None), parameters)
         return int(cursor.rowcount)
 
 
@@ -91,55 +91,70 @@ def _move(source: Model, target: Model, using: str, chosen: str, fenced: bool) -
     quote = connections[using].ops.quote_name
     shared = {field.attname for field in source._meta.concrete_fields if not field.primary_key}
     columns = ", ".join(quote(field.attname) for field in target._meta.concrete_fields if field.attname in shared)
-    # Each row looks its place up in the sorted arrays. A join with them would be planned by how many rows the planner
-    # expects: behind an outbox that was just empty that is one, and so each row went through all the places.
+    table = quote(source._meta.db_table)
+    # What is deleted is read once more, where it lay: to hand whole rows from the one to the other would copy each
+    # twice. Each looks its place up in the sorted arrays. A join with them would be planned by how many rows the
+    # planner expects: behind an outbox that was just empty that is one, and so each row went through all the places.
     return f"""
-        WITH {_holding(using) if fenced else ""}
-        moved AS (DELETE FROM {quote(source._meta.db_table)} WHERE {_where(chosen, fenced)} RETURNING *)
+        WITH {_given(using, fenced)},
+        gone AS (DELETE FROM {table} WHERE {_where(chosen, fenced)} RETURNING ctid)
         INSERT INTO {quote(target._meta.db_table)} (outbox_id, "partition", "offset", {columns})
-        SELECT id, (%s::integer[])[width_bucket(id, %s::bigint[])], (%s::bigint[])[width_bucket(id, %s::bigint[])],
-        {columns} FROM moved
+        SELECT id, (%s::integer[])[place], (%s::bigint[])[place], {columns}
+        FROM (
+            SELECT *, width_bucket(id, {_IDS}) AS place FROM {table}
+            WHERE ctid = ANY(ARRAY(SELECT ctid FROM gone)) OFFSET 0) moved
         """  # noqa: S608
 
 
 @cache
 def _delete(model: Model, using: str, chosen: str, fenced: bool) -> str:  # noqa: FBT001
-    held = f"WITH {_holding(using).removesuffix(',')}" if fenced else ""
     table = connections[using].ops.quote_name(model._meta.db_table)
-    return f"{held} DELETE FROM {table} WHERE {_where(chosen, fenced)}"  # noqa: S608
+    return f"WITH {_given(using, fenced)} DELETE FROM {table} WHERE {_where(chosen, fenced)}"  # noqa: S608
 
 
-def _holding(using: str) -> str:
+_IDS, _LANES = "(SELECT ids FROM given)", "ARRAY(SELECT lane FROM held)"
+
+
+def _given(using: str, fenced: bool) -> str:  # noqa: FBT001
+    """Return what a statement begins with: the sorted ids, read once, and the lanes that are still held."""
+    given = "given AS (SELECT %s::bigint[] AS ids)"
+    if not fenced:
+        return given
     # FOR SHARE waits for a relay that is just taking a lane over, and makes one wait that would; then it looks again.
     # In the order of lanes, so that two who lock several do not wait for each other.
     table = connections[using].ops.quote_name(apps.get_model("django_dlq.RelayLane")._meta.db_table)
-    return f"""held AS (
+    return f"""{given}, held AS (
         SELECT lane FROM {table}
         WHERE owner = %s AND (lane, epoch) IN (SELECT * FROM unnest(%s::smallint[], %s::bigint[]))
-        ORDER BY lane FOR SHARE),"""  # noqa: S608
+        ORDER BY lane FOR SHARE)"""  # noqa: S608
 
 
 def _held(fence: Fence | None) -> list[str]:
     return [] if fence is None else [fence.owner, _array(fence.lanes), _array(fence.epochs)]
 
 
+def _among(column: str, array: str) -> str:
+    """Return the condition that a column is in a sorted array; `= ANY` would compare it with one after the other."""
+    return f"({array})[width_bucket({column}, {array})] = {column}"
+
+
 DENSE = 8
 """Ids in a range of up to so many times their number are found by going through the range."""
 
 
-def _choice(ids: Sequence[int]) -> tuple[str, list[str | int]]:
+def _choice(ids: Sequence[int]) -> tuple[str, list[int]]:
     """Return the condition for rows with these ids, and its parameters."""
     if ids and (last := max(ids)) - (first := min(ids)) < DENSE * len(ids):
         # One descent into the index, not one for each id; and PostgreSQL takes a table of up to a few hundred thousand
         # rows for faster to read whole than so many descents.
-        return "id BETWEEN %s AND %s AND id + 0 = ANY(%s::bigint[])", [first, last, _array(ids)]
-    return "id = ANY(%s::bigint[])", [_array(ids)]
+        return f"id BETWEEN %s AND %s AND {_among('id', _IDS)}", [first, last]
+    return f"id = ANY({_IDS}::bigint[])", []
 
 
 def _where(chosen: str, fenced: bool) -> str:  # noqa: FBT001
     # The lanes as an array, which is made once. A join with them would be planned by the statistics of a table that
     # changes with each relay that comes: with stale ones it looked up every id again for each of the lanes.
-    return f"{chosen} AND lane = ANY(ARRAY(SELECT lane FROM held))" if fenced else chosen  # noqa: S608
+    return f"{chosen} AND {_among('lane', _LANES)}" if fenced else chosen
 
 
 @cache

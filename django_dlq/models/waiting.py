@@ -6,6 +6,7 @@ from django.db.models import Count, Q
 
 from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.published_message import PublishedMessage
 
 MOST_COUNTED: Final = 10_000
 """Of the outbox only so many of its oldest rows are looked at. What is stopped stays and grows old, so it is there."""
@@ -23,6 +24,13 @@ def count_waiting(*conditions: Q) -> list[str]:
     found = oldest.aggregate(looked_at=Count("pk"), **wanted)
     more = "+" if found["looked_at"] == MOST_COUNTED else ""
     return [f"{found[name]}{more}" for name in wanted]
+
+
+def is_known(topic: str) -> bool:
+    """Tell whether a message of the topic is among those that wait the longest, or that were sent last."""
+    waiting = OutboxMessage.objects.order_by("pk").values_list("topic", flat=True)[:MOST_COUNTED]
+    sent = PublishedMessage.objects.order_by("-pk").values_list("topic", flat=True)[:MOST_COUNTED]
+    return topic in waiting or topic in sent
 
 
 def behind(letter: DeadLetter) -> Q:

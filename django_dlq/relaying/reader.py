@@ -1,44 +1,38 @@
-"""Walk along the outbox, and hand each row out once.
-
-Ids are drawn before transactions commit, so a row may appear behind the place that the walk has reached. It therefore
-goes back again and again: a few seconds' worth all the time, and to the very beginning every second. Where much lies
-that is dead or may not be sent, it goes less often, so that this costs a small share of the time; but it never rests
-longer than SWEEP and FULL_PASS say.
-"""
+"""Walk along the outbox, and hand each row out once."""
 
 import time
-from collections import deque
 from collections.abc import Collection, Iterable
 
 from django_dlq.models import OutboxMessage
-from django_dlq.models.outbox_reading import Page, Reading, Scope
+from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.outgoing import Outgoing, id_of, priority_of
+from django_dlq.models.things import Thing
+from django_dlq.relaying.arrears import Arrears
+from django_dlq.relaying.aside import Lines
 from django_dlq.relaying.order import in_sending_order
-from django_dlq.relaying.pace import SHARE, Pace
-
-LATE = 5.0
-"""What commits within so many seconds after it has drawn its id is found by the next sweep."""
-
-SWEEP, FULL_PASS = (0.005, 3.0), (1.0, 300.0)
-"""The least and the most seconds of rest after a look at what was passed by lately, and at all there is."""
+from django_dlq.relaying.pace import SHARE
+from django_dlq.relaying.stride import Stride
+from django_dlq.relaying.walk import Walk
 
 QUICK = 0.1
 
+LONGEST_LOOK = 0.5
+"""Seconds after which a relay goes on without rows, where there are none to be sent among many."""
+
 
 class Reader:
-    """The walk of one relay. One thread at a time may use it."""
+    """The reading of one relay. One thread at a time may use it."""
 
     def __init__(self) -> None:
-        self._reading: Reading | None = None
+        self._scope, self._size = Scope(), 1
+        self._made: Reading | None = None
+        self._sought: Reading | None = None
+        self._walk, self._arrears = Walk(), Arrears()
+        self._lines = Lines()
+        self._is_its_turn = False
+        self._stride, self._its_stride = Stride(), Stride()
         self._taken: set[int] = set()
-        # Where the walk stands, and how far it has ever been: behind that it goes over old ground.
-        self._position = self._reached = 0
-        self._trail: deque[tuple[float, int]] = deque()
-        self._sweeping, self._passing_all = Pace(*SWEEP), Pace(*FULL_PASS)
-        # Which of the two is under way, and how long its pages have taken.
-        self._going_back: Pace | None = self._passing_all
-        self._took = 0.0
-        self._went_back_at = 0.0
+        self._again: list[Outgoing] = []
         self._next_elders = 0.0
 
     def read(self, scope: Scope, size: int) -> list[Outgoing]:
@@ -46,14 +40,11 @@ class Reader:
 
         Not promised: at most `size`, since urgent, delayed and earlier messages of urgent keys come on top.
         """
-        reading = self._prepare(scope, size)
-        self._choose_start()
-        rows, is_full = self._next_page(reading)
-        while is_full and not rows:  # on old ground there may be pages that are all on their way
-            rows, is_full = self._next_page(reading)
+        self._prepare(scope, size)
+        rows = self._next_rows()
         waiting: list[Outgoing] = []
         if any(map(priority_of, rows)):
-            rows, waiting = self._with_elders(reading, rows)
+            rows, waiting = self._with_elders(rows)
         self._taken.update(map(id_of, rows))
         return in_sending_order(rows, waiting)
 
@@ -64,76 +55,118 @@ class Reader:
         """
         self._taken.difference_update(ids)
 
+    def keep(self, ids: Iterable[int]) -> None:
+        """Take note that rows were sent that were not handed out here."""
+        self._taken.update(ids)
+
     def take_back(self, rows: Collection[Outgoing]) -> None:
-        """Hand these rows out again, and first what precedes them."""
-        self.release(row.id for row in rows)
-        self._position = min([self._position, *(row.id - 1 for row in rows)])
+        """Hand these rows out again when they may be sent, and first what precedes them."""
+        self.release(map(id_of, rows))
+        self._again.extend(rows)
 
     def start_over(self) -> None:
         """Forget what was handed out, and begin at the beginning."""
         self._taken.clear()
-        self._go_back(0, self._passing_all)
+        self._again.clear()
+        self._arrears.forget()
+        self._walk.start_over()
+        self._lines.start_over()
 
-    def _prepare(self, scope: Scope, size: int) -> Reading:
-        now = self._reading
-        if now is None or now.scope != scope or now.size != size:
-            if now is None or now.scope != scope:
-                # What lay outside the old scope has been passed by.
-                self._go_back(0, self._passing_all)
-            now = self._reading = Reading(scope, size, using=OutboxMessage.objects.db)
-        return now
+    # What to read
 
-    def _next_page(self, reading: Reading) -> tuple[list[Outgoing], bool]:
-        began = time.monotonic()
-        page = reading.page(self._position)
-        self._took += time.monotonic() - began
-        self._walk_on(page)
-        return self._not_taken(page), page.is_full
+    def _prepare(self, scope: Scope, size: int) -> None:
+        if self._scope != scope:
+            self._change(self._scope, scope)
+        if self._again:
+            in_the_way = scope.in_the_way
+            for row in self._again:
+                if not self._arrears.take_back(row, in_the_way):
+                    self._walk.take_back(row.id - 1)
+                    if row.is_aside:
+                        self._lines.start_over()
+            self._again.clear()
+        self._scope, self._size = scope, size
 
-    def _choose_start(self) -> None:
-        """At the end of the way, go back if it is time."""
-        if self._position < self._reached:
+    def _change(self, before: Scope, now: Scope) -> None:
+        if before.holds.stamp != now.holds.stamp:
+            # Of that many held keys nobody knows which have come and gone.
+            self._arrears.forget()
+            self._walk.start_over()
+            self._lines.start_over()
             return
-        now = time.monotonic()
-        if self._passing_all.is_due(now):
-            self._go_back(0, self._passing_all)
-        elif self._sweeping.is_due(now):
-            self._go_back(self._trail[0][1] if self._trail else 0, self._sweeping)
+        was, is_now = before.in_the_way, now.in_the_way
+        self._arrears.change(was, is_now, self._walk.position)
+        if was - is_now:
+            self._lines.start_over()
 
-    def _go_back(self, position: int, pace: Pace) -> None:
-        self._position, self._going_back, self._took = position, pace, 0.0
-        self._went_back_at = time.monotonic()
+    @property
+    def _reading(self) -> Reading:
+        """All that may be sent, along the way without what is being caught up with."""
+        wanted = self._scope, self._size, self._arrears.things
+        if self._made is None or (self._made.scope, self._made.size, self._made.without) != wanted:
+            self._made = self._read(without=self._arrears.things)
+        return self._made
 
-    def _walk_on(self, page: Page) -> None:
-        self._position = page.last if page.is_full else max(page.last, self._reached)
-        if self._position < self._reached:
-            return
-        now = time.monotonic()
-        self._reached = self._position
-        # What is read on new ground puts nothing off: while there is much to send, there is always some of that.
-        if self._going_back is not None:
-            self._going_back.rest(now, self._took)
-            self._going_back = None
-        self._leave_trail(now)
+    @property
+    def _looking(self) -> Reading:
+        """What is being caught up with."""
+        wanted = self._scope, self._size, self._arrears.things
+        if self._sought is None or (self._sought.scope, self._sought.size, self._sought.only) != wanted:
+            self._sought = self._read(only=self._arrears.things)
+        return self._sought
 
-    def _leave_trail(self, now: float) -> None:
-        if not self._trail or now - self._trail[-1][0] >= LATE / 10:
-            self._trail.append((now, self._reached))
-        # The first entry is the youngest that is old enough: what the last look could not see has committed since.
-        while len(self._trail) > 1 and self._went_back_at - self._trail[1][0] >= LATE:
-            self._trail.popleft()
+    def _read(self, **part: frozenset[Thing]) -> Reading:
+        return Reading(self._scope, self._size, using=OutboxMessage.objects.db, **part)
 
-    def _not_taken(self, page: Page) -> list[Outgoing]:
-        ids = set(map(id_of, page.rows))
-        if len(ids) == len(page.rows) and self._taken.isdisjoint(ids):
-            return page.rows
+    def _next_rows(self) -> list[Outgoing]:
+        """Read along the way, and what may be sent again in turn with it."""
+        self._is_its_turn = bool(self._arrears.things) and not self._is_its_turn
+        rows = self._catch_up() if self._is_its_turn else []
+        if not rows:
+            rows = self._go_on(self._reading)
+        if not rows and not self._is_its_turn:
+            rows = self._catch_up()
+        return rows
+
+    def _go_on(self, reading: Reading) -> list[Outgoing]:
+        until = time.monotonic() + LONGEST_LOOK
+        self._walk.choose_start()
+        aside = self._lines.read(reading, self._walk.reached) if self._lines.is_apart else []
+        read = reading.along if self._lines.is_apart else reading.page
+        while True:
+            began = time.monotonic()
+            page = self._stride.page(read, reading, self._walk.position)
+            took = time.monotonic() - began
+            self._walk.go_on(page, took)
+            if not self._lines.is_apart:
+                self._lines.learn(took)
+            rows = self._not_taken([*page.rows, *aside] if aside else page.rows)
+            # On old ground there may be pages that are all on their way.
+            if rows or not page.is_full or time.monotonic() >= until:
+                return rows
+
+    def _catch_up(self) -> list[Outgoing]:
+        until = time.monotonic() + LONGEST_LOOK
+        while self._arrears.things:
+            reading = self._looking
+            page = self._its_stride.page(reading.along, reading, self._arrears.position)
+            self._arrears.found(page.last, is_all=not page.is_full or page.last >= self._walk.reached)
+            rows = self._not_taken(page.rows)
+            if rows or time.monotonic() >= until:
+                return rows
+        return []
+
+    def _not_taken(self, rows: list[Outgoing]) -> list[Outgoing]:
+        ids = set(map(id_of, rows))
+        if len(ids) == len(rows) and self._taken.isdisjoint(ids):
+            return rows
         found: dict[int, Outgoing] = {}
-        for row in page.rows:  # those along the way come first
+        for row in rows:  # those along the way come first
             if row.id not in self._taken:
                 found.setdefault(row.id, row)
         return list(found.values())
 
-    def _with_elders(self, reading: Reading, rows: list[Outgoing]) -> tuple[list[Outgoing], list[Outgoing]]:
+    def _with_elders(self, rows: list[Outgoing]) -> tuple[list[Outgoing], list[Outgoing]]:
         """Add the earlier messages of urgent keys; return also which urgent messages have to wait.
 
         No index finds them, so in a large backlog that is done only now and then; until then the urgent messages with a
@@ -145,11 +178,11 @@ class Reader:
         began = time.monotonic()
         if began < self._next_elders:
             return _without(rows, urgent), []
-        elders = reading.elders(urgent)
+        elders = self._reading.elders(urgent)
         took = time.monotonic() - began
         self._next_elders = began + took * SHARE if took > QUICK else 0.0
         waiting: list[Outgoing] = []
-        if len(elders) >= reading.size:
+        if len(elders) >= self._size:
             # Perhaps there are more, so what these precede has to wait.
             keys = {row.thread for row in elders}
             waiting = [row for row in urgent if row.thread in keys and row.id > elders[-1].id]

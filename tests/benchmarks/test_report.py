@@ -1,9 +1,10 @@
+from functools import partial
 from typing import Any
 
 import pytest
 
 from benchmarks import report
-from benchmarks.measure import Comparison, Result, in_turns
+from benchmarks.measure import Comparison, Result, in_turns, interleaved, rates_in_turns
 
 pytestmark = pytest.mark.once
 
@@ -42,6 +43,51 @@ def test_the_last_line_has_the_rate_the_raw_loop_and_the_best_django_peer() -> N
 
 
 @pytest.mark.usefixtures("results")
+def test_the_last_line_names_the_days_where_its_two_ratios_are_not_of_one() -> None:
+    report.save("distinct-keys", {"date": "2026-11-28 13:02 UTC"}, Result(figures=[figure(ours=[8.0], other=[4.0])]))
+    report.save("rivals", {"date": "2026-11-23 11:41 UTC"}, Result(series={"rivals": ROWS}))
+    assert report.summary(["relay"], report.saved())[-1] == (
+        "relay: 8 msg/s, 2.00 x raw loop (2026-11-28), 50.0 x best django peer (2026-11-23)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("goal", "unit", "ours", "other", "is_missed"),
+    [
+        ("", "msg/s", 1.0, 9.0, False),
+        ("0.9 x", "msg/s", 9.0, 10.0, False),
+        ("0.9 x", "msg/s", 8.9, 10.0, True),
+        ("0.7 x, 15,000 msg/s", "msg/s", 15_000.0, 16_000.0, False),
+        ("0.7 x, 15,000 msg/s", "msg/s", 14_999.0, 16_000.0, True),
+        ("0.7 x, 15,000 msg/s", "msg/s", 20_000.0, 30_000.0, True),
+        ("0.30 ms", "ms", 0.3, 9.0, False),
+        ("0.30 ms", "ms", 0.31, 9.0, True),
+        ("2.2 x", "ms", 2.3, 1.0, True),
+        ("at most 0.20 ms", "ms", 0.2, 1.0, False),
+        ("below 150 MB", "MB", 150.0, 1.0, True),
+        ("under 50", "rows", 49.0, 1.0, False),
+        ("0", "messages", 0.0, 1.0, False),
+        ("0", "messages", 1.0, 1.0, True),
+    ],
+)
+def test_a_goal_that_was_missed_is_marked_and_listed(
+    goal: str, unit: str, ours: float, other: float, is_missed: bool
+) -> None:
+    row = Comparison(name="what", unit=unit, ours=[ours], other=[other], goal=goal).as_dict()
+
+    assert (f"| {goal}, missed |" in report.tables({"figures": [row]})) is is_missed
+    assert len(report.missed(["one"], {"one": {"figures": [row]}})) == is_missed
+
+
+def test_a_figure_that_stands_alone_misses_its_goal_too() -> None:
+    row = figure(ours=[3.0, 9.0, 5.0], goal="6 msg/s").as_dict()
+
+    assert report.missed(["hot-key"], {"hot-key": {"figures": [row]}}) == [
+        "hot-key: distinct keys, mock Kafka: 5.00 msg/s (3.00 to 9.00); the goal is 6 msg/s"
+    ]
+
+
+@pytest.mark.usefixtures("results")
 def test_what_was_measured_before_stays_beside_what_is_measured_now() -> None:
     report.save("distinct-keys", {"date": "yesterday"}, Result(figures=[figure(ours=[1.23456789])]))
     report.save("hot-key", {"date": "today"}, Result(figures=[figure(ours=[2.0])]))
@@ -62,6 +108,19 @@ def test_a_rival_that_failed_is_shown_with_the_reason() -> None:
     table = report.tables({"figures": [], "rivals": ROWS})
     assert "| slow 1.0 | 110.00 msg/s (100.00 to 120.00) | failed: it fell / over | failed: so did this |" in table
     assert "| quick 1.0 | 600.00 msg/s (500.00 to 610.00) | no order to keep |" in table
+
+
+def test_those_who_take_turns_within_a_round_begin_in_turn_too() -> None:
+    order: list[str] = []
+
+    def act(name: str) -> int:
+        order.append(name)
+        return 1
+
+    acts = [partial(act, "a"), partial(act, "b")]
+    interleaved(2, acts)
+    rates_in_turns(acts, 2)
+    assert order == ["a", "b", "b", "a"] * 2
 
 
 def test_each_round_begins_with_another_side() -> None:

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from django_dlq.brokers.kafka import KafkaBroker
-from django_dlq.exceptions import BrokerUnavailable, HeldBack, MessageRefused
+from django_dlq.exceptions import BrokerUnavailable, HeldBack, MessageRefused, RejectedTogether, TopicUnavailable
 from django_dlq.message import Record
 from django_dlq.testing.broker_bench import Bench, are_unavailable, bodies, poll, until
 from django_dlq.testing.mock_kafka import DISCONNECT, HEARTBEAT, INIT_PRODUCER_ID, OFFSET_COMMIT, PRODUCE, MockKafka
@@ -108,8 +108,9 @@ def test_nothing_is_sent_after_a_refused_record_of_its_key_when_the_queue_is_ful
 def test_what_cannot_be_tried_alone_in_time_may_be_sent_again(kafka: MockKafka, bench: Bench) -> None:
     kafka.fail_next(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 100)
     receipts = bench.broker.send([bench.record(b"%d" % number, key=b"k") for number in range(40)], 1.0)
-    assert {type(receipt.error) for receipt in receipts} <= {BrokerUnavailable, MessageRefused, HeldBack}
-    assert isinstance(receipts[-1].error, (BrokerUnavailable, HeldBack))
+    # Kafka is well, so this is no outage.
+    assert {type(receipt.error) for receipt in receipts} <= {RejectedTogether, MessageRefused, HeldBack}
+    assert isinstance(receipts[-1].error, (RejectedTogether, HeldBack))
 
 
 @pytest.mark.parametrize("code", [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, KafkaError.INVALID_PRODUCER_EPOCH])
@@ -174,6 +175,17 @@ def test_a_broker_that_does_not_answer_is_an_outage(kafka: MockKafka, bench: Ben
     assert time.monotonic() - started < 1.5
 
 
+def test_a_partition_without_a_leader_is_told_from_an_outage(kafka: MockKafka, bench: Bench) -> None:
+    kafka.lead(bench.topic, 0, broker=2)
+    bench.send(bench.record(b"the client connects"))
+    kafka.down(2)
+    stuck = bench.broker.send([bench.record(b"x", key=b"%d" % number) for number in range(20)], 2.0)
+    assert {type(receipt.error) for receipt in stuck} == {type(None), TopicUnavailable}
+    kafka.down()
+    away = bench.broker.send([bench.record(b"x")], 2.0)
+    assert type(away[0].error) is BrokerUnavailable
+
+
 def test_an_outage_says_what_the_client_has_heard(kafka: MockKafka, bench: Bench) -> None:
     kafka.down()
     [receipt] = bench.broker.send([bench.record(b"x")], 1.0)
@@ -208,7 +220,7 @@ def test_no_record_of_a_key_overtakes_another_whatever_fails(kafka: MockKafka, b
         open_ = [
             r
             for r, receipt in zip(batch, receipts, strict=True)
-            if isinstance(receipt.error, (BrokerUnavailable, HeldBack))
+            if isinstance(receipt.error, (BrokerUnavailable, HeldBack, RejectedTogether))
         ]
         waiting[:60] = open_
         for timer in timers:

@@ -37,6 +37,7 @@ WRONG = {
     "DLQ_LOCK_KEYS": ("E070", [None, 1, "yes"]),
     "DLQ_RELAY_NOTIFY": ("E071", [None, 1, "yes"]),
     "DLQ_CONSUMER_GRACE": ("E072", [None, 30, timedelta(0)]),
+    "DLQ_REPLAY_WINDOW": ("E073", [None, 7, -SECOND]),
     "DLQ_STORM_IN_ROW": ("E113", [0, -1, "50", True, 1.5]),
     "DLQ_STORM_SHARE": ("E114", [0, -0.1, 1.1, "0.5", True]),
     "DLQ_STORM_WINDOW": ("E115", [99, None, "200", True]),
@@ -77,7 +78,8 @@ def test_every_setting_is_checked():
         {"DLQ_RETRY_DELAYS": (), "DLQ_NEVER_RETRY": ("builtins.ValueError", "builtins.SystemExit")},
         {"DLQ_PUBLISHED_RETENTION": timedelta(0)},
         {"DLQ_PUBLISHED_RETENTION": None, "DLQ_INBOX_RETENTION": None, "DLQ_CLOSED_RETENTION": None},
-        {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_INBOX_RETENTION": timedelta(2)},
+        {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_REPLAY_WINDOW": timedelta(2), "DLQ_INBOX_RETENTION": timedelta(4)},
+        {"DLQ_CLOSED_RETENTION": timedelta(1), "DLQ_REPLAY_WINDOW": timedelta(0), "DLQ_INBOX_RETENTION": timedelta(2)},
         {"DLQ_MASKED_FIELDS": ()},
         {"DLQ_STORM_IN_ROW": None, "DLQ_STORM_SHARE": 1, "DLQ_STORM_WINDOW": 100},
         {"DLQ_STORM_IN_ROW": 1, "DLQ_STORM_SHARE": None},
@@ -106,8 +108,13 @@ def test_a_relay_must_not_rest_until_it_seems_dead(settings, seconds, ids):
     assert found() == ids
 
 
-@pytest.mark.parametrize(("inbox_days", "closed_days"), [(30, 30), (29, 30), (90, None)])
-def test_the_inbox_must_remember_for_longer_than_letters_can_be_restored(settings, inbox_days, closed_days):
+@pytest.mark.parametrize(
+    ("inbox_days", "closed_days", "replay_days"), [(30, 30, 0), (29, 30, 0), (90, None, 0), (37, 30, 7), (90, 30, 60)]
+)
+def test_the_inbox_must_remember_for_longer_than_letters_can_be_replayed_and_be_on_their_way(
+    settings, inbox_days, closed_days, replay_days
+):
+    settings.DLQ_REPLAY_WINDOW = timedelta(replay_days)
     settings.DLQ_INBOX_RETENTION = timedelta(inbox_days)
     settings.DLQ_CLOSED_RETENTION = closed_days and timedelta(closed_days)
 

@@ -9,7 +9,9 @@ from django_dlq.consumer import Consumer
 
 # Where a second writer waits for the first, nothing runs side by side.
 collect_ignore = (
-    ["test_order.py", "test_side_by_side.py"] if "sqlite3" in settings.DATABASES["default"]["ENGINE"] else []
+    ["test_contention.py", "test_order.py", "test_side_by_side.py"]
+    if "sqlite3" in settings.DATABASES["default"]["ENGINE"]
+    else []
 )
 
 

@@ -181,18 +181,48 @@ def test_what_says_nothing_about_the_code_neither_counts_nor_ends_a_row(ship, de
     assert ship.member.is_stopped
 
 
-def test_what_a_circuit_claims_is_no_storm(registry, broker, settings):
-    settings.DLQ_STORM_IN_ROW = 5
+@pytest.fixture
+def logistics(registry, broker):
+    """Make a service that many failures must blame before its probe is asked, and of which nobody listens."""
     logistics = Logistics()
-    logistics.watch()
+    logistics.watch(failures=5)
     logistics.serve("shipping")
     logistics.is_up = False
-    circuits, guard = Circuits(registry.expect("shipping"), inline=True), StormGuard("shipping")
-    for number in range(5):
+    return logistics
+
+
+def settle_some(registry, guard, numbers):
+    circuits = Circuits(registry.expect("shipping"), inline=True)
+    for number in numbers:
         settle([delivery_of(record(number), "shipping")], circuits, guard)
+
+
+def test_an_outage_is_no_storm_however_many_failures_open_its_circuit(logistics, registry):
+    guard = StormGuard("shipping")  # three in a row would stop it
+    settle_some(registry, guard, range(10))
 
     assert attempts() == 4  # the fifth opened the circuit, and paid nothing
     assert not guard.is_stopped
+
+
+def test_what_looks_like_an_outage_while_the_probe_is_content_is_a_storm(logistics, registry):
+    guard = StormGuard("shipping")
+    logistics.lies = [True] * 9  # each fifth failure asks it
+    settle_some(registry, guard, range(14))
+    assert not guard.is_stopped
+    settle_some(registry, guard, [14])
+
+    assert attempts() == 15
+    assert guard.is_stopped
+
+
+def test_deadlocks_are_no_storm(ship):
+    ship.always = OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+    feed(ship, *range(5))
+
+    assert run(ship.member) == 5
+    assert attempts() == 5  # in a transaction of this test, in which nothing can be tried again
+    assert not ship.member.is_stopped
 
 
 def test_rejects_in_a_row_are_a_storm_too(ship):
@@ -331,7 +361,7 @@ def test_a_stop_that_could_not_be_written_is_written_later(ship, monkeypatch):
         patches.setattr(storm, "_write", lambda *_: (_ for _ in ()).throw(OperationalError("gone")))
         for _ in range(2):
             with pytest.raises(OperationalError, match="gone"):
-                ship.member.run_once()
+                run(ship.member)
         assert ship.member.is_stopped
     ship.member.run_once(timeout=0)
 

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
-from django_dlq import consumer, inbox, outbox
+from django_dlq import consumer, inbox, outbox, runner
 from django_dlq.consuming import settling
 from django_dlq.models import DeadLetter, InboxMessage
-from django_dlq.runner import until_idle
+from django_dlq.runner import Loop, until_idle
 from django_dlq.testing import drain
 from tests.consuming.shipping import SECONDS, boxes, committed, pack, record, run_until
 from tests.shop.models import Box
+from tests.threads import in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,25 +99,45 @@ def until_idle_without_closing(member):
         member.run_once()
 
 
-def test_handlers_that_do_not_end_in_time_are_left_behind(member, broker, settings):
-    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=10)
-    begun, may_end = threading.Event(), threading.Event()
+def test_one_that_waits_for_messages_has_time_left_to_end_in(member, broker, settings):
+    settings.DLQ_CONSUMER_GRACE = timedelta(seconds=0.4)
+    member(pack).run_once()
+    assert [timeout for _, timeout in broker.polls] == [0.1]
+
+
+# Its main thread hangs; it is still in `run_once` when the time is over; it is in `close`.
+@pytest.mark.parametrize("limits", [(1, 0.4), (2, 0.4), (2, 2.0)])
+def test_before_a_process_ends_without_a_handler_what_is_done_is_committed_and_the_group_is_left(
+    member, broker, settings, monkeypatch, limits
+):
+    concurrency, grace = limits
+    settings.DLQ_CONSUMER_GRACE = timedelta(seconds=grace)
+    begun, may_end, left = threading.Event(), threading.Event(), []
 
     def handle(message):
-        begun.set()
-        assert may_end.wait(SECONDS)
+        if message.message_key == "1":
+            begun.set()
+            assert may_end.wait(SECONDS)
+        pack(message)
 
-    broker.incoming += [record(0)]
-    shipping = member(handle, concurrency=2)
-    while not begun.is_set():
-        shipping.run_once(0.01)
-    hanging = [thread for thread in threading.enumerate() if thread.name.startswith("dlq-handler")]
-    shipping.close()
-    assert committed(broker) is None
+    def end_process():
+        left.append((committed(broker), broker.subscriptions[0].is_closed))
+        may_end.set()
 
-    may_end.set()
-    for thread in hanging:
-        thread.join(SECONDS)
+    def stop():
+        assert begun.wait(SECONDS)
+        loop.stopped.set()
+
+    monkeypatch.setattr(runner, "end_process", end_process)
+    broker.incoming += [record(0, b"k"), record(1, b"k")]
+    loop = Loop(member(handle, concurrency=concurrency), idle=0.001)
+    stopping = in_thread(stop)
+    loop.run()
+    stopping()
+    assert left == [(0, True)]
+    for thread in threading.enumerate():
+        if thread.name.startswith("dlq-"):
+            thread.join(SECONDS)
 
 
 def test_a_batch_handler_runs_in_threads_too(member, broker):

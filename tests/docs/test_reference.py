@@ -17,7 +17,20 @@ from django.test import override_settings
 from django_dlq import celery_tasks, conf, exceptions, figures, message, metrics, signals
 from django_dlq.checks.rules import RULES
 from django_dlq.management.commands import dlq_schedule
-from django_dlq.models import Answer, DecidedBy, HalfState, Kind, Source, State, StoredMessage, backlog, quick_read
+from django_dlq.models import (
+    Answer,
+    DecidedBy,
+    HalfState,
+    Kind,
+    Source,
+    State,
+    StoredMessage,
+    backlog,
+    inflow,
+    lately,
+    outflow,
+    quick_read,
+)
 from tests.docs.pages import DOCS, ROOT, section, table
 
 pytestmark = pytest.mark.once
@@ -149,7 +162,11 @@ def test_the_page_about_metrics_has_the_bounds() -> None:
     text = " ".join(METRICS.read_text().split())
     assert f"Up to {backlog.MOST_ROWS:,} due and {backlog.MOST_SCATTERED:,} delayed" in text
     assert f"draws {backlog.SAMPLED_PAGES:,} pages" in text
-    assert f"the newest {metrics.MOST_PUBLISHED:,} rows" in text
+    assert f"more than {lately.MOST_READ:,} messages went out" in text
+    assert f"more than {lately.MOST_READ:,} rows in" in text
+    assert "{}, or {} or {}".format(*lately.WINDOWS) in text
+    assert f"from {outflow.SAMPLED_PAGES:,} pages of the history" in text
+    assert f"has more than {inflow.MOST_ODD:,}, where counting ends" in text
     assert f"among the newest {metrics.MOST_HALF_MESSAGES:,} half messages" in text
     assert f"has more than {metrics.MOST_HALF_MESSAGES:,}, where" in text
     assert f"over {metrics.MOST_LETTERS:,}, where counting ends" in text

@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import signal
 import threading
 from datetime import timedelta
@@ -169,7 +170,7 @@ class TestForever:
         ],
     )
     def test_a_machine_looks_as_often_as_its_work_is_urgent(self, shop, loops, command, machine, idle):
-        assert run(*command.split()) == ""
+        run(*command.split())
         run(*command.split(), interval=7.5)
         assert loops == [(machine, idle), (machine, 7.5)]
 
@@ -190,9 +191,11 @@ class TestForever:
     def test_a_relay_ends_on_sigterm_after_the_batch_in_hand(self, broker):
         publish(2)
         broker.during_send = lambda: os.kill(os.getpid(), signal.SIGTERM)
-        run("dlq_relay")
+        begun, ended = run("dlq_relay").splitlines()
 
         assert len(broker.sent) == 2
+        assert re.fullmatch(r"relay \S+ sends the outbox until SIGTERM or Ctrl-C; dlq_stats tells what it does", begun)
+        assert re.fullmatch(r"relay \S+ has ended and sent 2 messages", ended)
         assert not OutboxMessage.objects.exists()
 
 
@@ -225,7 +228,7 @@ class TestRun:
             "checkback": manage("dlq_checkback"),
             "prune": manage("dlq_prune"),
         }
-        assert grace == 30.0
+        assert grace == 35.0  # DLQ_CONSUMER_GRACE, and time to leave
 
     def test_the_grace_may_be_chosen(self, registry, supervised):
         run("dlq_run", "--grace", "2.5")

@@ -4,10 +4,11 @@ import re
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from django_dlq import outbox
 from django_dlq.management.switch_command import SwitchCommand
-from django_dlq.models import Pause, Pauses, StoppedGroup
+from django_dlq.models import Pause, Pauses, PublishedMessage, StoppedGroup
 from tests.stopped import stop
 
 pytestmark = [pytest.mark.django_db, pytest.mark.once]
@@ -32,13 +33,38 @@ def pause(*arguments):
     ],
 )
 def test_a_thing_is_paused_and_resumed_and_each_answer_says_what_was_done(thing, name):
-    assert pause(*thing) == f"paused {name}"
+    assert pause(*thing) == f"paused {name}; waiting: 0"
     again = run("dlq_pause", *thing, "--reason", "me too", "--by", "ben")
     assert re.fullmatch(rf"it was paused already\. {name}: paused since 20.* by ana: wrong totals", again)
 
     assert run("dlq_resume", *thing, "--reason", "mended") == f"resumed {name}"
     assert run("dlq_resume", *thing, "--reason", "mended") == "it was not paused; nothing was changed"
     assert Pause.objects.active() == Pauses()
+
+
+def warned(*arguments):
+    said = io.StringIO()
+    call_command("dlq_pause", *arguments, "--reason", "why not", stdout=io.StringIO(), stderr=said)
+    return said.getvalue()
+
+
+def test_a_pause_says_how_many_messages_wait_for_it():
+    for key in ("7", "7", "8"):
+        outbox.publish("orders", {}, key=key)
+
+    assert pause("--topic", "orders") == "paused topic orders; waiting: 3"
+    assert pause("--topic", "orders", "--key", "7") == "paused key orders 7; waiting: 2"
+    assert pause("--broker", "default") == "paused broker default; waiting: 3"
+
+
+def test_a_topic_that_nobody_knows_is_paused_with_a_warning():
+    assert "No message of the topic 'oders'" in warned("--topic", "oders")
+    assert Pause.objects.get().topic == "oders"
+
+    outbox.publish("orders", {})
+    PublishedMessage.objects.create(outbox_id=1, topic="payments", created_at=timezone.now())
+    for thing in (("--topic", "orders"), ("--topic", "payments", "--key", "7"), ("--broker", "default")):
+        assert warned(*thing) == ""
 
 
 @pytest.mark.parametrize("command", ["dlq_pause", "dlq_resume"])

@@ -1,7 +1,7 @@
 import pytest
 from django.db.models import Q
 
-from django_dlq.models import OutboxMessage, behind, count_waiting
+from django_dlq.models import OutboxMessage, behind, count_waiting, is_known
 from tests.letters import relay_letter
 
 pytestmark = pytest.mark.django_db
@@ -46,3 +46,12 @@ def test_behind_a_letter_wait_the_messages_of_its_topic_and_key_but_no_replay():
         write(topic, key, letter_id=replayed)
 
     assert count_waiting(behind(letter)) == ["1"]
+
+
+def test_a_topic_is_looked_for_in_no_more_rows_than_a_command_can_afford(django_assert_num_queries):
+    write("orders")
+
+    assert is_known("orders")
+    with django_assert_num_queries(2) as captured:
+        assert not is_known("oders")
+    assert all("LIMIT" in query["sql"] for query in captured.captured_queries)

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django_dlq import outbox, switches
 from django_dlq.models import PublishedMessage, outbox_reading
 from django_dlq.models.outbox_reading import Reading, Scope
-from django_dlq.models.outgoing import Outgoing
+from django_dlq.models.outgoing import Outgoing, records
 from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
 from django_dlq.relay import Relay
 from tests.postgresql.configured import configured
@@ -40,7 +40,7 @@ def test_rows_are_the_same_as_through_djangos_cursor(messages: None, monkeypatch
     binary = page()
     monkeypatch.setattr(outbox_reading, "can_read", lambda _: False)
     assert page() == binary
-    assert [row.record() for row in page()] == [row.record() for row in binary]
+    assert records(page()) == records(binary)
     assert [bool(row.is_expired) for row in binary] == [False, False, True, False]  # the urgent one is there twice
 
 

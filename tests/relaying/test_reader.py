@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from django_dlq.models.outbox_reading import Page, Scope
+from django_dlq.models.outbox_reading import ENDLESS, Page, Scope
 from django_dlq.models.outgoing import ALONG, Outgoing
+from django_dlq.models.things import Thing
 from django_dlq.relaying import reader as module
 from django_dlq.relaying.reader import Reader
 
@@ -37,14 +38,15 @@ class Outbox:
         self.reader = Reader()
         self.spent = 0.0
 
-    def page(self, after: int, size: int) -> Page:
+    def page(self, after: int, until: int, size: int) -> Page:
         """Return a page, as the database would."""
-        found = sorted(pk for pk in self.rows if pk > after)[:size]
-        last = found[-1] if len(found) == size else self.next_id
+        found = sorted(pk for pk in self.rows if after < pk <= until)[:size]
+        last = found[-1] if len(found) == size else min(until, self.next_id)
         took = self.page_takes + max(0, last - after) * self.entry_takes
         self.spent += took
         self.now += took
-        return Page([row(pk) for pk in found], found[-1] if found else after, len(found) == size)
+        end = until if until < ENDLESS else found[-1] if found else after
+        return Page([row(pk) for pk in found], found[-1] if len(found) == size else end, len(found) == size)
 
     def send(self) -> Ids:
         """Write a message, read what there is, and have it sent; return its ids."""
@@ -80,13 +82,17 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outbox]:
     outbox = Outbox()
 
     class Reading:
-        def __init__(self, scope: Scope, size: int, *, using: str) -> None:
-            self.scope, self.size = scope, size
+        def __init__(self, scope: Scope, size: int, *, using: str, without: frozenset[Thing]) -> None:
+            self.scope, self.size, self.without = scope, size, without
 
-        def page(self, after: int) -> Page:
-            return outbox.page(after, self.size)
+        def page(self, after: int, until: int) -> Page:
+            return outbox.page(after, until, self.size)
+
+        def newest(self, after: int) -> int:
+            return max([after, *outbox.rows])
 
     monkeypatch.setattr(module, "Reading", Reading)
+    monkeypatch.setattr(module.Lines, "learn", lambda lines, took: None)  # this is about the primary key
     monkeypatch.setattr(time, "monotonic", lambda: outbox.now)
     return outbox
 

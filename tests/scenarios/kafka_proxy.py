@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from django_dlq.testing.mock_kafka import PRODUCE
 
 METADATA = 3
+Change = Callable[[bytes], bytes | None]
 _BEGIN = struct.Struct(">hhi")
 """What every request begins with: its API, that API's version, and the number that its answer repeats."""
 
@@ -50,11 +51,14 @@ class KafkaProxy:
                 server = socket.create_connection(self._upstream)
                 self._sockets += [client, server]
                 asked: dict[int, int] = {}
-                for source, target, change in (
-                    (client, server, lambda frame, asked=asked: _note(frame, asked)),
-                    (server, client, lambda frame, asked=asked: self._answer(frame, asked)),
+                for pass_on, source, target, change in (
+                    (_pass_on, client, server, lambda frame, asked=asked: _note(frame, asked)),
+                    (self._return, server, client, lambda frame, asked=asked: self._answer(frame, asked)),
                 ):
-                    threading.Thread(target=_pass_on, args=[source, target, change], daemon=True).start()
+                    threading.Thread(target=pass_on, args=[source, target, change], daemon=True).start()
+
+    def _return(self, server: socket.socket, client: socket.socket, change: Change) -> None:
+        _pass_on(server, client, change)
 
     def _answer(self, frame: bytes, asked: dict[int, int]) -> bytes | None:
         api = asked.pop(struct.unpack_from(">i", frame)[0])
@@ -67,17 +71,24 @@ class KafkaProxy:
         return frame
 
 
+def frames_of(source: socket.socket, change: Change) -> Iterator[bytes]:
+    """Return what one side says, each request or answer with its length before it, as it is to be passed on."""
+    with source.makefile("rb") as frames:
+        while header := frames.read(4):
+            frame = change(frames.read(*struct.unpack(">i", header)))
+            if frame is not None:
+                yield struct.pack(">i", len(frame)) + frame
+
+
 def _note(frame: bytes, asked: dict[int, int]) -> bytes:
     api, _, number = _BEGIN.unpack_from(frame)
     asked[number] = api
     return frame
 
 
-def _pass_on(source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes | None]) -> None:
-    with suppress(OSError), source.makefile("rb") as frames:
-        while header := frames.read(4):
-            frame = change(frames.read(*struct.unpack(">i", header)))
-            if frame is not None:
-                target.sendall(struct.pack(">i", len(frame)) + frame)
+def _pass_on(source: socket.socket, target: socket.socket, change: Change) -> None:
+    with suppress(OSError):
+        for frame in frames_of(source, change):
+            target.sendall(frame)
     with suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)

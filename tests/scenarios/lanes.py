@@ -13,14 +13,9 @@ LANES = 64
 SECONDS_BETWEEN_LOOKS = 0.02
 
 
-Process = Actor | int
-"""A process, or its number."""
-
-
-def is_of(owner: str, process: Process) -> bool:
+def is_of(owner: str, process: Actor) -> bool:
     """Tell whether a relay is this process."""
-    number = process if isinstance(process, int) else process.process.pid
-    return f":{number}:" in owner
+    return f":{process.process.pid}:" in owner
 
 
 def owners() -> list[str]:
@@ -28,13 +23,13 @@ def owners() -> list[str]:
     return list(RelayLane.objects.filter(leased_until__gt=DatabaseNow()).values_list("owner", flat=True))
 
 
-def shares(*processes: Process) -> list[int]:
+def shares(*processes: Actor) -> list[int]:
     """Count the lanes of each process."""
     found = Counter(owners())
     return [sum(count for owner, count in found.items() if is_of(owner, process)) for process in processes]
 
 
-def are_shared(*processes: Process) -> bool:
+def are_shared(*processes: Actor) -> bool:
     """Tell whether these processes have all lanes, and none of them more than its part, rounded up."""
     found = shares(*processes)
     return sum(found) == LANES and max(found) <= math.ceil(LANES / len(processes))

@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from django.db import connection, transaction
 
 from django_dlq import outbox
 from django_dlq.models import DatabaseNow, OutboxMessage, RelayLane, RelayProcess
+from tests.scenarios.starting import Child, Nursery, spawn
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 90.0  # many times what anything takes on a machine that is not busy
 QUIET = {"enable.auto.commit": False, "log_level": 0}
 
@@ -29,12 +29,8 @@ QUIET = {"enable.auto.commit": False, "log_level": 0}
 class Actor:
     """A process of ours, with its output in a file."""
 
-    def __init__(self, command: Sequence[str], *, environment: dict[str, str], log: Path) -> None:
-        self.name, self.log = " ".join(command), log
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=output, stderr=output
-            )
+    def __init__(self, name: str, process: "subprocess.Popen[bytes] | Child", log: Path) -> None:
+        self.name, self.process, self.log = name, process, log
 
     @property
     def has_ended(self) -> bool:
@@ -79,34 +75,6 @@ class Actor:
         return f"--- {self.name}: status {self.process.poll()}, said\n{self.log.read_text()[-3000:]}"
 
 
-class Nursery:
-    """A process that has imported everything, and its children, which are there at once; nursery.py explains."""
-
-    def __init__(self, command: str, *, environment: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.scenarios.nursery", command],
-                cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
-            )  # fmt: skip
-
-    def bear(self) -> int:
-        """Start a child; return its number."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def kill(self) -> None:
-        """End it, and so its children, which look after it."""
-        self.process.kill()
-        self.process.communicate()
-
-    def __str__(self) -> str:
-        return f"--- nursery: status {self.process.poll()}, said\n{self.log.read_text()[-3000:]}"
-
-
 class Stage:
     """Start processes on one topic of one Kafka and on the database of this test, and look at what they did."""
 
@@ -114,7 +82,7 @@ class Stage:
         self.kafka, self.directory, self.lease = kafka, directory, lease
         name = uuid.uuid4().hex[:12]
         self.topic, self.group = f"orders-{name}", f"shipping-{name}"
-        self.actors: list[Actor | Nursery] = []
+        self.actors: list[Actor] = []
         admin = AdminClient({"bootstrap.servers": kafka})
         admin.create_topics([NewTopic(self.topic, partitions, 1)])[self.topic].result(SECONDS)
         self._consumer = Consumer({"bootstrap.servers": kafka, "group.id": self.group, **QUIET})
@@ -124,17 +92,25 @@ class Stage:
         """End every process."""
         for actor in self.actors:
             actor.kill()
+        if "nursery" in self.__dict__:
+            self.nursery.close()
         self._consumer.close()
 
-    def start(self, *command: str, **variables: str) -> Actor:
-        """Start a module with these arguments, and these variables in its environment."""
-        self.actors.append(actor := Actor(command, environment=self._environment() | variables, log=self._next_log()))
-        return actor
+    @cached_property
+    def nursery(self) -> Nursery:
+        """What starts processes at once, in the environment as it was when the first of them was started."""
+        return Nursery(self._environment(), self.directory)
 
-    def nursery(self, command: str) -> Nursery:
-        """Prepare to start a management command again and again."""
-        self.actors.append(nursery := Nursery(command, environment=self._environment(), log=self._next_log()))
-        return nursery
+    def start(self, module: str, *arguments: str, **variables: str) -> Actor:
+        """Start a module with these arguments, and these variables in its environment."""
+        log = self.directory / f"{len(self.actors)}.log"
+        process: subprocess.Popen[bytes] | Child
+        if variables:
+            process = spawn(module, *arguments, environment=self._environment() | variables, log=log)
+        else:
+            process = self.nursery.bear(module, *arguments, log=log)
+        self.actors.append(actor := Actor(" ".join([module, *arguments]), process, log))
+        return actor
 
     def manage(self, *command: str, **variables: str) -> Actor:
         """Start a management command."""
@@ -216,9 +192,6 @@ class Stage:
     def _ends(self) -> dict[int, int]:
         limits = {place.partition: self._consumer.get_watermark_offsets(place, SECONDS) for place in self.partitions}
         return {partition: limit[1] for partition, limit in limits.items() if limit}
-
-    def _next_log(self) -> Path:
-        return self.directory / f"{len(self.actors)}.log"
 
     def _environment(self) -> dict[str, str]:
         given = ("NAME", "USER", "HOST", "PORT", "DISABLE_SERVER_SIDE_CURSORS")

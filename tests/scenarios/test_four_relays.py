@@ -1,15 +1,13 @@
 """Four relays under load for a minute, and each second one of them is killed."""
 
 import itertools
-import os
-import signal
 import time
 
 import pytest
 
 from tests.scenarios.conftest import MakeStage
 from tests.scenarios.lanes import are_shared, watching
-from tests.scenarios.stage import Nursery
+from tests.scenarios.stage import Actor, Stage
 from tests.scenarios.traffic import Traffic
 
 SECONDS = 60
@@ -25,12 +23,11 @@ def test_of_four_relays_one_is_killed_each_second_for_a_minute_and_all_arrives_i
 ) -> None:
     monkeypatch.setenv("SCENARIO_BATCH", str(BATCH))
     stage = make_stage(kafka, lease=2)
-    nursery = stage.nursery("dlq_relay")
-    relays = [nursery.bear() for _ in range(4)]
+    relays = [stage.manage("dlq_relay") for _ in range(4)]
     stage.until(lambda: are_shared(*relays))
     traffic = Traffic(stage, keys=100)
     with watching() as watch, traffic.flowing():
-        kills = kill_one_each_second(nursery, relays)
+        kills = kill_one_each_second(stage, relays)
     stage.until(stage.outbox_is_empty)
     stage.until(lambda: are_shared(*relays))
     tally = traffic.check()
@@ -39,7 +36,7 @@ def test_of_four_relays_one_is_killed_each_second_for_a_minute_and_all_arrives_i
     assert tally.repeats <= kills * IN_HAND
 
 
-def kill_one_each_second(nursery: Nursery, relays: list[int]) -> int:
+def kill_one_each_second(stage: Stage, relays: list[Actor]) -> int:
     """Kill the relays in turn, and start another in the place of each; return how many died."""
     began = time.monotonic()
     for number in itertools.count():
@@ -48,6 +45,6 @@ def kill_one_each_second(nursery: Nursery, relays: list[int]) -> int:
         if time.monotonic() - began > SECONDS:
             return number
         place = number % len(relays)
-        os.kill(relays[place], signal.SIGKILL)
-        relays[place] = nursery.bear()
+        relays[place].process.kill()
+        relays[place] = stage.manage("dlq_relay")
     raise AssertionError

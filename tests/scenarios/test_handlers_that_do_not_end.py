@@ -1,5 +1,7 @@
 """Handlers that hang, or take their process with them."""
 
+import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -77,12 +79,36 @@ def test_sigterm_waits_for_a_handler_no_longer_than_it_may_and_the_message_comes
     consumer.stop()
     assert consumer.process.returncode == 1, consumer
     assert consumer.has_said("has not ended within 1.0 seconds")
+    assert stage.members() == 0  # so that nobody waits for its session to run out
 
     Order.objects.create(number=GO)
     again = stage.manage("dlq_consume", **environment)
     stage.until(stage.is_consumed)
     again.stop()
     assert again.process.returncode == 0, again
+    assert packed() == Counter(["long"])
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_after_a_second_sigterm_the_message_in_hand_comes_again(
+    kafka: str, make_stage: MakeStage, concurrency: int
+) -> None:
+    stage = make_stage(kafka, partitions=1)
+    stage.publish("long", key="a", tag=WAITS)
+    environment = {"SCENARIO_CONCURRENCY": str(concurrency)}
+    with stage.running("dlq_relay"):
+        stage.until(stage.outbox_is_empty)
+    consumer = stage.manage("dlq_consume", **environment)
+    stage.until(lambda: consumer.has_said("waiting for go"))
+    for _ in range(2):
+        consumer.process.terminate()
+        time.sleep(0.5)  # else the two are one
+    assert consumer.process.wait(10) in (-signal.SIGTERM, 128 + signal.SIGTERM), consumer
+    assert packed() == Counter()
+
+    Order.objects.create(number=GO)
+    stage.manage("dlq_consume", **environment)
+    stage.until(stage.is_consumed)
     assert packed() == Counter(["long"])
 
 

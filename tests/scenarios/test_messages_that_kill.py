@@ -1,8 +1,6 @@
 """Messages that take their process with them each time, and people who kill processes that do nothing wrong."""
 
-import os
 import random
-import signal
 import time
 from collections import Counter
 
@@ -15,14 +13,6 @@ from tests.scenarios.feed import Feed
 from tests.shop.models import Box
 
 pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True)]
-
-
-def is_alive(child: int) -> bool:
-    try:
-        os.kill(child, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(
@@ -40,16 +30,15 @@ def test_a_message_that_kills_its_process_is_a_dead_letter_after_some_deaths_and
     feed.send(499)
     feed.put("deadly:1", KILLS)
     feed.send(500)
-    nursery = stage.nursery("dlq_consume")
-    children = [nursery.bear(), nursery.bear()]
+    children = [stage.manage("dlq_consume"), stage.manage("dlq_consume")]
     deaths = 0
 
     def is_done() -> bool:
         nonlocal deaths
         for place, child in enumerate(children):
-            if not is_alive(child):
+            if child.has_ended:
                 deaths += 1
-                children[place] = nursery.bear()
+                children[place] = stage.manage("dlq_consume")
         return stage.is_consumed()
 
     stage.until(is_done)
@@ -60,8 +49,7 @@ def test_a_message_that_kills_its_process_is_a_dead_letter_after_some_deaths_and
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
     assert deaths == limit + 1  # of the first nobody knows what it died of
     for child in children:
-        os.kill(child, signal.SIGTERM)
-    stage.until(lambda: not any(map(is_alive, children)))
+        child.stop()
     assert not Suspect.objects.exists()
     assert not TakenPartition.objects.exists()
 
@@ -73,14 +61,14 @@ def test_healthy_consumers_may_be_killed_every_second_and_no_message_is_blamed(
     # One more than by default: chance may let two kills in a row meet the milliseconds in which one suspect is handled.
     monkeypatch.setenv("SCENARIO_DEATHS", "4")
     stage = make_stage(kafka, partitions=4)
-    feed, nursery, chance = Feed(stage, repeats=0.1, failures=0), stage.nursery("dlq_consume"), random.Random(7)
-    children = [nursery.bear() for _ in range(3)]
+    feed, chance = Feed(stage, repeats=0.1, failures=0), random.Random(7)
+    children = [stage.manage("dlq_consume") for _ in range(3)]
     for number in range(9):
         feed.send(200)
         time.sleep(1 + chance.random() / 5)  # that is the scenario
-        os.kill(children[number % 3], signal.SIGKILL)
-        children[number % 3] = nursery.bear()
+        children[number % 3].process.kill()
+        children[number % 3] = stage.manage("dlq_consume")
     stage.until(stage.is_consumed)
     assert not DeadLetter.objects.exists()
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
-    assert "deaths of processes with message key" in nursery.log.read_text()
+    assert "deaths of processes with message key" in "".join(actor.log.read_text() for actor in stage.actors)

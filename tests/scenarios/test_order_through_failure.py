@@ -10,7 +10,7 @@ from tests.scenarios import REJECTED, STUMBLES, STUMBLES_TWICE
 from tests.scenarios.conftest import MakeStage
 from tests.scenarios.feed import Feed
 from tests.scenarios.load import by_key
-from tests.scenarios.test_consumers_killed import killed_in_turn
+from tests.scenarios.test_consumers_killed import consumers_killed_in_turn
 from tests.shop.models import Box
 
 pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -23,15 +23,14 @@ def test_each_key_keeps_its_order_through_failures_retries_and_kills_and_waits_f
     monkeypatch.setenv("SCENARIO_ORDERED", "1")
     stage = make_stage(kafka, partitions=4)
     feed = Feed(stage, keys=20, failures=0.1, stumbles=(STUMBLES, STUMBLES_TWICE))
-    nursery, held = stage.nursery("dlq_consume"), iter(range(1, 100))
-    consumers = [nursery.bear() for _ in range(2)]
+    held = iter(range(1, 100))
 
     def send() -> None:
         feed.put(f"held:{next(held)}")
         feed.send(100)
 
     feed.put("held:0", REJECTED)
-    killed_in_turn(nursery, consumers, times=4, meanwhile=send)
+    consumers_killed_in_turn(stage, 2, times=4, meanwhile=send)
     stage.until(stage.is_consumed, seconds=120)
     # All but the key that waits for a person.
     stage.until(lambda: not DeadLetter.objects.open().exclude(key="held").exists(), seconds=120)

@@ -1,7 +1,5 @@
 """Partitions that change hands while a handler takes its time."""
 
-import os
-import signal
 import time
 from collections import Counter
 
@@ -53,16 +51,16 @@ def test_while_members_come_and_go_under_a_backlog_nothing_is_passed_over(
 ) -> None:
     monkeypatch.setenv("SCENARIO_BATCH_SIZE", "20")
     stage = make_stage(kafka, partitions=8)
-    feed, nursery = Feed(stage, failures=0, repeats=0), stage.nursery("dlq_consume")
+    feed = Feed(stage, failures=0, repeats=0)
     feed.send(8000)
-    members = [nursery.bear() for _ in range(2)]
+    members = [stage.manage("dlq_consume") for _ in range(2)]
     for number in range(8):
         packed = stage.boxes()
-        members.append(nursery.bear())  # more of them
+        members.append(stage.manage("dlq_consume"))  # more of them
         stage.until(lambda packed=packed: stage.boxes() > packed)  # type: ignore[misc]  # a value of this turn
         if number % 2:  # and fewer
             for _ in range(2):
-                os.kill(members.pop(0), signal.SIGTERM)
+                members.pop(0).process.terminate()
         time.sleep(0.5)  # nothing is awaited here: it is the pace
         feed.send(250)
     stage.until(stage.is_consumed)

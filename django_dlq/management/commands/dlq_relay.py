@@ -1,9 +1,11 @@
 """manage.py dlq_relay."""
 
+from collections.abc import Sized
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from django_dlq import signals
 from django_dlq.debezium import expect_relay
 from django_dlq.management.machine_command import MachineCommand
 from django_dlq.relay import Relay
@@ -19,6 +21,8 @@ class Command(MachineCommand):
         """Return a relay; raise RelayIsOff where Debezium is in its place."""
         expect_relay()
         self.relay = Relay(pipelined=not options["once"])
+        self.sent = 0
+        signals.messages_published.connect(self._count)
         return self.relay
 
     def report(self, done: int) -> str:
@@ -27,3 +31,14 @@ class Command(MachineCommand):
             why = "; ".join(f"broker {alias}: {reason}" for alias, reason in troubles.items())
             raise CommandError(f"{done} messages left the outbox, and others wait for their broker. {why}")
         return f"{done} messages left the outbox"
+
+    def begun(self) -> str:
+        """Say who sends, also where other relays have all lanes and nothing comes of it."""
+        return f"relay {self.relay.owner} sends the outbox until SIGTERM or Ctrl-C; dlq_stats tells what it does"
+
+    def ended(self) -> str:
+        """Say how much was sent."""
+        return f"relay {self.relay.owner} has ended and sent {self.sent:,} messages"
+
+    def _count(self, *, rows: Sized, **_: Any) -> None:
+        self.sent += len(rows)

@@ -6,9 +6,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from django_dlq import debezium
+from django_dlq.conf import conf
 from django_dlq.management.machine_command import seconds
 from django_dlq.registry import handlers
 from django_dlq.supervisor import Supervisor, manage
+
+MARGIN = 5.0
 
 
 class Command(BaseCommand):
@@ -23,7 +26,9 @@ class Command(BaseCommand):
         """Add --once and --grace."""
         parser.add_argument("--once", action="store_true", help="run each in turn until it has nothing to do, and end")
         parser.add_argument(
-            "--grace", type=seconds, default=30.0, help="seconds that processes have to end after SIGTERM (default: 30)"
+            "--grace",
+            type=seconds,
+            help=f"seconds that processes have to end after SIGTERM (default: DLQ_CONSUMER_GRACE and {MARGIN:g} more)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,7 +38,9 @@ class Command(BaseCommand):
                 call_command(*arguments, "--once", stdout=self.stdout)
             return
         commands = {name: manage(*arguments) for name, arguments in machines().items()}
-        Supervisor(commands, grace=options["grace"]).run()
+        # A consumer that must end without a handler needs some more time to commit and to leave its group.
+        grace = options["grace"] or conf.DLQ_CONSUMER_GRACE.total_seconds() + MARGIN
+        Supervisor(commands, grace=grace).run()
 
 
 def machines() -> dict[str, tuple[str, ...]]:

@@ -51,8 +51,8 @@ class Command(BaseCommand):
         if self.is_json:
             self.stdout.write(json.dumps([problem._asdict() for problem in wrong]))
         else:
-            self.stdout.write("\n".join(f"{what}: {text}" for what, text in wrong) or "all is well")
-        if wrong:
+            self.stdout.write("\n".join(f"{problem.what}: {problem.text}" for problem in wrong) or "all is well")
+        if any(problem.is_urgent for problem in wrong):
             raise SystemExit(1)
 
     def close(self) -> None:

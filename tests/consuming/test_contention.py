@@ -1,0 +1,129 @@
+"""Transactions that are in each other's way, on real databases."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+
+from django_dlq.consuming import contention
+from django_dlq.consuming.contention import MOST_TIMES, is_contention, over_contention
+from django_dlq.models import DeadLetter, InboxMessage
+from tests.consuming.shipping import SECONDS, boxes, pack, record, run_until
+from tests.shop.models import Box
+from tests.threads import in_thread
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHORT = {
+    "postgresql": "SET {}lock_timeout = '100ms'",
+    "mysql": "SET {}innodb_lock_wait_timeout = 1",
+}
+RAISE = {
+    "postgresql": "DO $$ BEGIN RAISE EXCEPTION 'no luck' USING ERRCODE = '40001'; END $$",
+    "mysql": "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'no luck'",
+}
+
+
+def execute(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+@pytest.fixture
+def rests(monkeypatch):
+    """Collect the seconds between attempts, instead of resting."""
+    collected = []
+    monkeypatch.setattr(contention.time, "sleep", collected.append)
+    return collected
+
+
+def test_two_handlers_in_a_deadlock_are_both_done_and_pay_no_attempt(member, broker):
+    first, second = (Box.objects.create(order=str(number)).pk for number in (100, 101))
+    met, calls = threading.Barrier(2), []
+
+    def handle(message):
+        calls.append(message.attempt)
+        mine, other = (first, second) if message.message_key == "0" else (second, first)
+        Box.objects.filter(pk=mine).update(order=100)
+        if len(calls) <= 2:
+            met.wait(SECONDS)
+        Box.objects.filter(pk=other).update(order=101)
+        pack(message)
+
+    broker.incoming += [record(0, b"a"), record(1, b"b")]
+    shipping = member(handle, concurrency=2)
+    run_until(lambda: {0, 1} <= set(boxes()), shipping)
+
+    assert calls == [1, 1, 1]
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_duplicate_waits_for_the_one_in_hand_for_longer_than_the_database_lets_it(member, broker, group, monkeypatch):
+    claimed, may_end = threading.Event(), threading.Event()
+
+    def handle_elsewhere():
+        message = SimpleNamespace(message_key="0", message_id="0", topic="orders")
+        with transaction.atomic():
+            assert InboxMessage.objects.claim(message, group)
+            claimed.set()
+            assert may_end.wait(SECONDS)
+
+    def rest(seconds):
+        may_end.set()
+        join()
+
+    join = in_thread(handle_elsewhere)
+    assert claimed.wait(SECONDS)
+    broker.incoming += [record(0)]
+    shipping = member(pack)
+    execute(SHORT[connection.vendor].format("SESSION "))
+    monkeypatch.setattr(contention.time, "sleep", rest)
+    try:
+        run_until(lambda: not shipping.is_busy and may_end.is_set(), shipping)
+    finally:
+        connection.close()
+
+    assert boxes() == []
+    assert not DeadLetter.objects.exists()
+
+
+def test_what_does_not_end_is_the_messages_own_failure(member, broker, rests):
+    calls = []
+
+    def handle(message):
+        calls.append(message.attempt)
+        execute(RAISE[connection.vendor])
+
+    broker.incoming += [record(0)]
+    shipping = member(handle)
+    run_until(DeadLetter.objects.exists, shipping)
+
+    assert calls == [1] * MOST_TIMES
+    assert len(rests) == MOST_TIMES - 1
+    assert DeadLetter.objects.get().attempts == 1
+
+
+def test_what_happens_in_a_transaction_of_somebody_else_is_not_tried_again(rests):
+    calls = []
+
+    def handle():
+        calls.append(1)
+        raise OperationalError(1213, "Deadlock found")
+
+    with transaction.atomic(), pytest.raises(OperationalError):
+        over_contention(handle, using="default")
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError(1213), IntegrityError(1062, "Duplicate entry"), DatabaseError()], ids=repr
+)
+def test_any_other_error_is_raised_at_once(rests, error):
+    def handle():
+        raise error
+
+    with pytest.raises(type(error)):
+        over_contention(handle, using="default")
+    assert rests == []
+    assert not is_contention(error)
