@@ -59,6 +59,8 @@ class CheckBack:
         self._waiting: deque[HalfMessage] = deque()
         self._answers: list[Asked] = []
         self._hanging: Call | None = None
+        # Whether a process has died with what is in hand, so that nothing else may be beside it.
+        self._has_suspect = False
         self._seconds_each = SECONDS_PER_ROUND  # nothing is known of the checkers yet
         self._taken_at = self._next_complaint = 0.0
 
@@ -78,7 +80,7 @@ class CheckBack:
         If the database fails in between, that error is raised, and the next call goes on with the answers in hand.
         """
         self._complain()
-        if not self._waiting and self._crew.has_room:
+        if not self._waiting and self._crew.has_room and not (self._has_suspect and self.is_busy):
             self._take()
         ends = time.monotonic() + SECONDS_PER_ROUND
         while self._start() and (left := ends - time.monotonic()) > 0:
@@ -102,7 +104,17 @@ class CheckBack:
         most = max(self._threads, min(MOST_IN_HAND, int(wanted)))
         lease = longest_timeout() + timedelta(seconds=self.grace + SECONDS_IN_HAND) + SECONDS_TO_WRITE
         self._taken_at = time.monotonic()
-        self._waiting.extend(lease_due(self.owner, checkers.by_name, most=most, lease=lease, using=self._using))
+        halves = lease_due(
+            self.owner,
+            checkers.by_name,
+            most=most,
+            lease=lease,
+            most_deaths=conf.DLQ_MOST_DEATHS,
+            is_idle=not self.is_busy,
+            using=self._using,
+        )
+        self._has_suspect = any(half.deaths for half in halves)
+        self._waiting.extend(halves)
 
     def _start(self) -> bool:
         """Give everybody who is free something to ask; return whether there is an answer to wait for."""

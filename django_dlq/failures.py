@@ -61,7 +61,9 @@ def expect_life(deaths: int) -> None:
         )
 
 
-def bury_hanging(message: ReceivedMessage, handler: Handler, error: BaseException) -> None:
+def bury_hanging(
+    message: ReceivedMessage, handler: Handler, error: BaseException, *, letter: DeadLetter | None = None
+) -> None:
     """Store a failed attempt whose handler does not end: to be retried or dead, as its rule and its policy say.
 
     The transaction of that attempt is still open, in another thread, and holds the message's inbox row. So nothing can
@@ -74,7 +76,7 @@ def bury_hanging(message: ReceivedMessage, handler: Handler, error: BaseExceptio
         if isinstance(trouble, KeyboardInterrupt) or lost_connection(trouble):
             raise
         error.add_note(f"The handler's on_failure for this failed with {class_path(trouble)}.")
-    _bury(message, handler, error, None, is_dead=is_dead)
+    _bury(message, handler, error, letter, is_dead=is_dead)
 
 
 def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -> Failure:

@@ -1,11 +1,13 @@
 """Try again what failed, when it is due."""
 
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import Q, QuerySet
@@ -14,12 +16,17 @@ from django_dlq import burial, dependencies, failures, inbox, signals, tracing
 from django_dlq.conf import conf
 from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.quiet import quiet
+from django_dlq.consuming.shared import Shared
 from django_dlq.consuming.stops import Stops
+from django_dlq.consuming.watch import Watch, what_it_was_doing
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
-from django_dlq.models import DeadLetter, in_future
+from django_dlq.models import DeadLetter, State, in_future
 from django_dlq.registry import Handler, handlers
+from django_dlq.runner import end_process
+from django_dlq.time_limit import Call
 
 BATCH = 100
 ORPHANED_AFTER = timedelta(days=1)
@@ -27,6 +34,15 @@ ORPHANED_AFTER = timedelta(days=1)
 
 SECONDS_PER_ROUND = 1.0
 """After so long a round ends, so that a SIGTERM is heard."""
+
+MOST_THREADS = 8
+"""In which a consumer makes retries beside its fresh messages."""
+
+CLAIM = timedelta(seconds=10)
+"""How long nobody else takes what was claimed, until its attempt has locked it; after a death it waits so long."""
+
+SECONDS_TO_WRITE = 5.0
+"""That a handler hangs; then the process ends in any case."""
 
 
 class Retries:
@@ -36,13 +52,30 @@ class Retries:
     stopped in this release are left for later.
     """
 
-    def __init__(self, group: str | None = None) -> None:
+    def __init__(self, group: str | None = None, *, shared: Shared | None = None) -> None:
         own = handlers.handlers if group is None else handlers.expect(group)
         self.group = group
+        self._own = own
         self._handlers = [handler for handler in own if handler.depends_on]
         self._circuits = Circuits(self._handlers)
         self._stops = Stops()
         self._stopped: Collection[str] = ()
+        # One that shares its work looks for some only while others have some: so no more look when all is quiet.
+        self._helps = shared is not None
+        self._shared = shared or Shared()
+        self._interrupted: list[DeadLetter] = []
+        self._watch: Watch | None = None
+
+    @classmethod
+    def several(cls, group: str) -> "list[Retries]":
+        """Return as many as calls of the group's handlers may run at once, to run in threads of one process.
+
+        So a retry that takes long, or hangs, holds up those of its own handler at most.
+        """
+        first = cls(group)
+        most = min(MOST_THREADS, sum(handler.concurrency for handler in first._own))
+        alone = connections[_database()].vendor == "sqlite"
+        return [first, *(cls(group, shared=first._shared) for _ in range(0 if alone else most - 1))]
 
     @property
     def grace(self) -> float:
@@ -51,9 +84,14 @@ class Retries:
 
     def run_once(self) -> int:
         """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
-        made, began, self._stopped = 0, time.monotonic(), self._stops.look().keys()
+        made, began, self._stopped = 0, time.monotonic(), ()
+        if self._helps and not self._shared.is_busy:
+            return 0
+        self._stopped = self._stops.look().keys()
         if self.group in self._stopped:
             return 0
+        self._watch_over_limits()
+        self._forgive()
         self._circuits.look()
         for name in self._circuits.to_replay:
             dependencies.replay_some(name)
@@ -62,7 +100,10 @@ class Retries:
         return made
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Watch no longer; there is nothing to give back."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
     def _attempt_next(self) -> bool:
         """Make one attempt; of handlers whose circuit is not closed only if one of their messages is to be tried."""
@@ -78,25 +119,90 @@ class Retries:
         return False
 
     def _attempt(self, condition: Q) -> bool:
-        letter: DeadLetter | None = None
+        letter, handler = self._claim(condition)
+        if letter is None:
+            return False
         try:
-            with transaction.atomic(using=_database()):
-                letter = self._lock_next(condition)
-                if letter is None:
-                    return False
-                tell = _handle(letter, self._circuits)
+            # A process has died with it: so the next death has one cause.
+            with quiet.alone() if letter.deaths else quiet.beside():
+                self._make(letter, handler)
+        finally:
+            self._shared.ended(handler)
+        return True
+
+    def _claim(self, condition: Q) -> tuple[DeadLetter | None, Handler | None]:
+        """Take the letter that is due longest, of handlers that may be called now, so that nobody else does.
+
+        The first death is counted here; what a process has died with already waits to be alone before more are.
+        """
+        with self._shared.claiming(), transaction.atomic(using=_database()):
+            full = [handler for handler in self._own if self._shared.is_full(handler)]
+            letter = self._lock_next(condition & ~_named(full) if full else condition)
+            if letter is None:
+                return None, None
+            counted = {} if letter.deaths else {"deaths": 1}
+            DeadLetter.objects.filter(pk=letter.pk).update(next_attempt_at=in_future(CLAIM), **counted)
+            handler = handlers.match(letter.group, letter.topic, letter.tag)
+            self._shared.began(handler)
+            return letter, handler
+
+    def _make(self, letter: DeadLetter, handler: Handler | None) -> None:
+        mine = DeadLetter.objects.filter(pk=letter.pk, state=State.RETRYING, attempts=letter.attempts)
+        try:
+            if letter.deaths and not mine.filter(deaths=letter.deaths).update(deaths=letter.deaths + 1):
+                return  # another process has it, since it took long to be alone
+            with transaction.atomic(using=_database()), self._shared.attempting(letter):
+                locked = mine.filter(deaths=letter.deaths + 1).select_for_update(skip_locked=_can_skip())
+                if locked.values_list("pk").first() is None:
+                    return
+                tell = _handle(letter, handler, self._circuits)
         except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
-            if letter is None or isinstance(error, KeyboardInterrupt) or lost_connection(error):
+            if isinstance(error, KeyboardInterrupt) or lost_connection(error):
+                self._interrupted.append(letter)
                 raise
-            self._fail(letter, error)
+            self._fail(letter, handler, error)
         else:
             tell()
-        return True
+
+    def _forgive(self) -> None:
+        """Take back the deaths that were counted for attempts which the database has interrupted, now that it is back.
+
+        Their messages are due again at once.
+        """
+        while self._interrupted:
+            _untried(self._interrupted[-1])
+            self._interrupted.pop()
+
+    def _watch_over_limits(self) -> None:
+        connection = connections[_database()]
+        needs_none = self._helps or connection.vendor == "sqlite" or connection.in_atomic_block
+        if self._watch is None and not needs_none and any(handler.timeout for handler in self._own):
+            self._watch = Watch(self._give_up, grace=self.grace)
+
+    def _give_up(self, call: Call) -> None:
+        """Store a failed attempt for a message whose handler hangs, and end the process in its place.
+
+        Its letter is locked by the transaction that hangs, so that is ended first. Where that cannot be done, or takes
+        long, a death is counted in the place of the attempt.
+        """
+        attempt = self._shared.attempts.get(call.thread)
+        if attempt is None:
+            return  # a fresh message's
+        handler, messages = call.about
+        signals.tell(signals.handler_hangs, Retries, handler=handler, messages=messages, overtime=call.overtime)
+        last = threading.Timer(SECONDS_TO_WRITE, end_process)
+        last.daemon = True
+        last.start()
+        try:
+            with suppress(Exception):
+                attempt.driver.close()
+                failures.bury_hanging(messages[0], handler, what_it_was_doing(call), letter=attempt.letter)
+        finally:
+            end_process()
 
     def _lock_next(self, condition: Q) -> DeadLetter | None:
         """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it."""
-        can_skip = connections[_database()].features.has_select_for_update_skip_locked
-        return self._due(condition).select_for_update(skip_locked=can_skip).first()
+        return self._due(condition).select_for_update(skip_locked=_can_skip()).first()
 
     def _due(self, condition: Q) -> QuerySet[DeadLetter]:
         due = DeadLetter.objects.due() if self.group is None else DeadLetter.objects.due().of_group(self.group)
@@ -106,22 +212,32 @@ class Retries:
         is_orphan = Q(next_attempt_at__lte=in_future(-ORPHANED_AFTER))
         return due.filter(condition, reduce(or_, map(_taken_by, handlers.handlers), is_orphan))
 
-    def _fail(self, letter: DeadLetter, error: BaseException) -> None:
-        handler = handlers.match(letter.group, letter.topic, letter.tag)
+    def _fail(self, letter: DeadLetter, handler: Handler | None, error: BaseException) -> None:
         if handler is None:
             with suppress(IllegalTransition):  # somebody acted on the letter meanwhile
                 burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=None)
         elif self._circuits.claims(handler, error):
             # So that it is passed over from now on, even if it had another handler, and woken with the others.
-            DeadLetter.objects.filter(pk=letter.pk).update(dependency=handler.depends_on)
+            _untried(letter, dependency=handler.depends_on)
         else:
             failures.settle(_message(letter), handler, error, letter=letter)
+
+
+def _untried(letter: DeadLetter, **changes: Any) -> None:
+    """Let a letter be as it was before its attempt, with these changes."""
+    claimed = DeadLetter.objects.filter(pk=letter.pk, attempts=letter.attempts, deaths=letter.deaths + 1)
+    claimed.filter(state=State.RETRYING).update(deaths=letter.deaths, next_attempt_at=letter.next_attempt_at, **changes)
+
+
+def _named(some: Sequence[Handler]) -> Q:
+    """Return the condition of what these handlers have failed on."""
+    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some))
 
 
 def _of(some: Sequence[Handler]) -> Q:
     """Return the condition of what these handlers have failed on, or of what waits for the same as they."""
     waiting = Q(dependency__in={handler.depends_on for handler in some})
-    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some), waiting)
+    return _named(some) | waiting
 
 
 def _taken_by(handler: Handler) -> Q:
@@ -130,9 +246,8 @@ def _taken_by(handler: Handler) -> Q:
     return Q(group=handler.group, topic__in=handler.topics) & tags
 
 
-def _handle(letter: DeadLetter, circuits: Circuits) -> Callable[[], None]:
+def _handle(letter: DeadLetter, handler: Handler | None, circuits: Circuits) -> Callable[[], None]:
     """Handle the message and settle the letter; return what tells of it once that is committed."""
-    handler = handlers.match(letter.group, letter.topic, letter.tag)
     if handler is None:
         raise UnknownHandler(
             f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
@@ -140,6 +255,7 @@ def _handle(letter: DeadLetter, circuits: Circuits) -> Callable[[], None]:
     message = _message(letter)
 
     def handle(message: ReceivedMessage) -> None:
+        failures.expect_life(letter.deaths)
         inbox.check_expiry(message)
         with tracing.handling(message):
             handler.call([message])
@@ -175,6 +291,10 @@ def _message(letter: DeadLetter) -> ReceivedMessage:
         group=letter.group,
         attempt=letter.attempts + 1,
     )
+
+
+def _can_skip() -> bool:
+    return connections[_database()].features.has_select_for_update_skip_locked
 
 
 def _database() -> str:

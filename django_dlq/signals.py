@@ -200,6 +200,12 @@ def _log_half_message_checked(*, half: Any, check: Any, **_: Any) -> None:
 
 @receiver(half_message_undecided)
 def _log_half_message_undecided(*, half: Any, **_: Any) -> None:
+    if half.deaths:
+        logger.error(
+            "half message %s for topic %s is undecided: %s processes died while they asked %s; a person must decide",
+            half.message_id, half.topic, half.deaths, half.checker or half.producer,
+        )  # fmt: skip
+        return
     logger.error(
         "half message %s for topic %s is undecided: %s was asked %s times and does not know; a person must decide",
         half.message_id, half.topic, half.checker or half.producer, half.most_checks,

@@ -1,6 +1,7 @@
 import threading
 from contextlib import closing
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection
@@ -353,3 +354,69 @@ def test_a_checker_that_hangs_counts_and_ends_the_process(monkeypatch):
     line = HalfMessageCheck.objects.get()
     assert (line.answer, line.error_class) == (Answer.UNKNOWN, "django_dlq.exceptions.TimeLimitExceeded")
     assert HalfMessage.objects.get().checks == 1
+
+
+def die(**columns):
+    """Let a process take what it may, and die with it in hand; return what that was."""
+    dead = CheckBack()
+    dead._seconds_each = 1e-3
+    dead._take()
+    make_due()
+    return sorted(half.pk for half in dead._waiting)
+
+
+def test_a_half_message_with_which_its_process_dies_again_and_again_is_undecided_and_says_why():
+    checker = answering(Verdict.COMMIT)
+    told = []
+    (half,) = due()
+    signals.half_message_undecided.connect(hear := lambda half, **_: told.append((half.pk, half.deaths)))
+    try:
+        assert [die() for _ in range(3)] == [[half.pk]] * 3
+        assert check() == 0
+    finally:
+        signals.half_message_undecided.disconnect(hear)
+    assert checker.asked == []
+    found = HalfMessage.objects.get()
+    assert (found.state, found.deaths, found.checks, found.next_check_at) == (HalfState.UNDECIDED, 3, 0, None)
+    lines = HalfMessageCheck.objects.order_by("pk")
+    assert [line.answer for line in lines] == ["lost"] * 3
+    assert [line.error_class for line in lines] == ["", "", "django_dlq.exceptions.ProcessDied"]
+    assert "its process died 3 times while its checker was asked" in lines[2].error_message
+
+    found.ask_again()
+    assert check() == 1
+    assert states() == ["committed"]
+
+
+def test_what_was_in_hand_at_a_death_is_asked_about_alone_and_is_innocent_once_there_is_an_answer():
+    answering(Verdict.UNKNOWN)
+    first, *_ = due(4)
+    assert len(die()) == 4
+    assert die() == [first.pk]
+    assert set(HalfMessage.objects.values_list("deaths", flat=True)) == {1}  # that of the first is not noticed yet
+
+    assert check() == 4
+    assert set(HalfMessage.objects.values_list("state", "deaths", "checks")) == {(HalfState.PREPARED, 0, 1)}
+    assert answers().count("lost") == 4 + 1
+
+
+def test_nothing_is_taken_beside_one_that_is_suspected_nor_it_beside_others():
+    answering(Verdict.UNKNOWN)
+    first, second = due(2)
+    HalfMessage.objects.filter(pk=second.pk).update(deaths=1)
+    machine = CheckBack()
+    machine._seconds_each = 1e-3
+    machine._take()
+    assert [half.pk for half in machine._waiting] == [first.pk]
+    machine._take()
+    assert [half.pk for half in machine._waiting] == [first.pk]
+    machine._waiting.clear()
+    machine._take()
+    assert [half.pk for half in machine._waiting] == [second.pk]
+    due()
+    machine._crew = SimpleNamespace(has_room=True, is_busy=True)
+    machine._waiting.clear()
+    machine._complain = lambda: None
+    machine._start = machine._write_down = lambda: 0
+    machine.run_once()
+    assert not machine._waiting

@@ -1,15 +1,18 @@
 import threading
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
+from django_dlq.consuming.quiet import Quiet
 from django_dlq.exceptions import Reject, RetryLater, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
 from django_dlq.retries import Retries
 from tests.letters import consumer_letter, timeline
+from tests.outages import NAME, Logistics
 from tests.shop.models import Box
 from tests.stopped import stop
 
@@ -24,6 +27,10 @@ def due(message_key="order-1", *, ago=60, **columns):
 
 def pack(message):
     Box.objects.create(order=message.message_key)
+
+
+def pack_bills(message):
+    pack(message)
 
 
 @pytest.fixture
@@ -352,3 +359,174 @@ def test_the_others_retries_go_on_meanwhile(shop):
     stop("billing")
 
     assert Retries().run_once() == 1
+
+
+class Death(KeyboardInterrupt):
+    """The end of a process: nothing is caught, and nothing is written down."""
+
+
+def dies():
+    """Let a process make what is due, and tell whether it has died of it."""
+    DeadLetter.objects.filter(state=State.RETRYING).update(next_attempt_at=in_future(timedelta(seconds=-60)))
+    try:
+        Retries().run_once()
+    except Death:
+        return True
+    return False
+
+
+class TestDeaths:
+    def test_a_retry_that_kills_its_process_is_dead_after_some_deaths(self, registry):
+        calls = []
+
+        def handle(message):
+            calls.append(message.attempt)
+            raise Death
+
+        handled_by(registry, handle)
+        letter = due()
+        for deaths in (1, 2, 3):
+            assert dies()
+            letter.refresh_from_db()
+            assert (letter.state, letter.attempts, letter.deaths) == (State.RETRYING, 1, deaths)
+        assert not dies()
+        assert len(calls) == 3
+        letter.refresh_from_db()
+        assert (letter.state, letter.attempts, letter.deaths) == (State.DEAD, 2, 0)
+        assert letter.error_class == "django_dlq.exceptions.ProcessDied"
+        assert "its process died 3 times while it was handled" in letter.error_message
+
+    def test_an_attempt_that_comes_to_an_end_is_no_death(self, registry):
+        handled_by(registry, raising(ValueError("no")))
+        letter = due(deaths=2)
+        assert not dies()
+        letter.refresh_from_db()
+        assert (letter.state, letter.attempts, letter.deaths) == (State.RETRYING, 2, 0)
+
+    def test_what_was_in_hand_at_a_death_is_made_alone_and_others_beside_each_other(self, registry, monkeypatch):
+        ways = []
+        monkeypatch.setattr(retries, "quiet", quiet := Quiet())
+        handled_by(registry, lambda message: ways.append((message.message_key, quiet._is_alone)))
+        due("new", ago=120)
+        due("suspect", deaths=1)
+        assert Retries().run_once() == 2
+        assert ways == [("new", False), ("suspect", True)]
+
+    def test_an_outage_of_the_database_is_no_death_and_the_retry_is_due_at_once(self, registry, monkeypatch):
+        handled_by(registry, raising(OperationalError("gone")))
+        letter = due()
+        machine = Retries()
+        with monkeypatch.context() as broken:
+            broken.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+            for _ in range(5):
+                with pytest.raises(OperationalError):
+                    machine.run_once()
+        letter.refresh_from_db()
+        assert (letter.attempts, letter.deaths) == (1, 1)
+        handled_by(registry, pack)
+        assert machine.run_once() == 1
+        assert boxes() == ["order-1"]
+
+    def test_what_another_process_has_taken_meanwhile_is_left_to_it(self, shop, monkeypatch):
+        letter = due(deaths=1)
+        machine, quiet = Retries(), Quiet()
+
+        @contextmanager
+        def alone():
+            DeadLetter.objects.update(deaths=2)
+            yield
+
+        monkeypatch.setattr(quiet, "alone", alone)
+        monkeypatch.setattr(retries, "quiet", quiet)
+        assert machine._attempt_next()
+        letter.refresh_from_db()
+        assert (letter.state, letter.deaths, boxes()) == (State.RETRYING, 2, [])
+
+    def test_the_circuit_that_takes_the_blame_takes_the_death_back(self, registry):
+        logistics = Logistics()
+        registry.handlers.clear()
+        logistics.serve("shipping")
+        logistics.is_up = False
+        for number in range(5):
+            due(str(number), ago=100 - number)
+        assert Retries().run_once() == 5
+        assert set(DeadLetter.objects.values_list("deaths", flat=True)) == {0}
+        waiting = DeadLetter.objects.get(dependency=NAME, attempts=1)
+        assert waiting.next_attempt_at < database_now("default")
+
+
+class TestThreads:
+    def test_there_are_as_many_as_calls_may_run_at_once_and_no_more_than_eight(self, registry):
+        registry.handlers.clear()
+        inbox.handler("orders", group="shipping", concurrency=2)(pack)
+        inbox.handler("bills", group="shipping")(boxes)
+        one = connections["default"].vendor == "sqlite"
+        assert len(Retries.several("shipping")) == (1 if one else 3)
+        inbox.handler("refunds", group="shipping", concurrency=50)(raising)
+        assert len(Retries.several("shipping")) == (1 if one else 8)
+
+    def test_those_that_help_look_for_nothing_while_nobody_is_at_work(self, shop, django_assert_num_queries):
+        due()
+        first = Retries("shipping")
+        helper = Retries("shipping", shared=first._shared)
+        with django_assert_num_queries(0):
+            assert helper.run_once() == 0
+        first._shared.began(None)
+        assert helper.run_once() == 1
+
+    def test_no_more_retries_of_a_handler_are_made_at_once_than_it_allows_and_others_go_on(self, registry):
+        registry.handlers.clear()
+        inbox.handler("orders", group="shipping")(pack)
+        inbox.handler("bills", group="shipping")(pack_bills)
+        first = Retries("shipping")
+        first._shared.began(registry.match("shipping", "orders", ""))
+        due("held", ago=120)
+        due("other", topic="bills")
+        DeadLetter.objects.filter(message_key="held").update(handler=f"{__name__}.pack")
+        assert Retries("shipping", shared=first._shared).run_once() == 1
+        assert boxes() == ["other"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connections['default'].vendor == 'sqlite'", reason="nothing runs beside a writer")
+def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_place(registry, settings, monkeypatch):
+    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
+    registry.handlers.clear()
+    ended, may_end = threading.Event(), threading.Event()
+
+    def end_process():
+        ended.set()
+        connections.close_all()
+
+    monkeypatch.setattr(retries, "end_process", end_process)
+
+    def hang(message):
+        may_end.wait(30)
+
+    inbox.handler("orders", group="shipping", timeout=timedelta(milliseconds=10))(hang)
+    inbox.handler("bills", group="shipping")(pack)
+    hanging = due("hangs", ago=120)
+    first, helper = Retries.several("shipping")
+
+    def make():
+        try:
+            with suppress(DatabaseError):  # its connection was closed
+                first.run_once()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    while not first._shared.attempts:
+        ended.wait(0.001)
+    due("other", topic="bills")
+    assert helper.run_once() == 1
+    assert boxes() == ["other"]
+    assert ended.wait(30)
+    hanging.refresh_from_db()
+    assert (hanging.state, hanging.attempts, hanging.deaths) == (State.RETRYING, 2, 0)
+    assert hanging.error_class == "django_dlq.exceptions.TimeLimitExceeded"
+    assert "may_end.wait(30)" in hanging.traceback
+    may_end.set()
+    thread.join(30)
+    first.close()

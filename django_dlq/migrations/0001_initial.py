@@ -163,6 +163,7 @@ class Migration(migrations.Migration):
                 ("holds_key", models.BooleanField(default=False, editable=False, verbose_name="holds its key")),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("replays", models.PositiveIntegerField(default=0, verbose_name="replays")),
+                ("deaths", models.PositiveIntegerField(db_default=0, default=0, verbose_name="deaths")),
                 ("next_attempt_at", models.DateTimeField(blank=True, null=True, verbose_name="next attempt at")),
                 (
                     "first_failed_at",
@@ -747,6 +748,7 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, default="", editable=False, max_length=255, verbose_name="asked by"),
                 ),
                 ("epoch", models.BigIntegerField(default=0, editable=False, verbose_name="epoch")),
+                ("deaths", models.PositiveIntegerField(default=0, verbose_name="deaths")),
             ],
             options={
                 "verbose_name": "half message",

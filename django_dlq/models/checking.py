@@ -4,13 +4,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import BooleanField, F, Func, Value
 
 from django_dlq import signals
-from django_dlq.fingerprint import Failure
+from django_dlq.exceptions import ProcessDied
+from django_dlq.fingerprint import Failure, class_path
 from django_dlq.models import postgresql
 from django_dlq.models.clock import DatabaseNow, in_future
 from django_dlq.models.half_message import HalfMessage, HalfMessageQuerySet
@@ -47,22 +49,64 @@ class Asked:
         )
 
 
-def lease_due(owner: str, names: Collection[str], *, most: int, lease: timedelta, using: str) -> Sequence[HalfMessage]:
+def lease_due(
+    owner: str,
+    names: Collection[str],
+    *,
+    most: int,
+    lease: timedelta,
+    most_deaths: int,
+    is_idle: bool,
+    using: str,
+) -> Sequence[HalfMessage]:
     """Take up to so many half messages in hand whose check is due, and whose checker has one of these names.
 
     Nobody else takes them before the lease has run out, by the database's clock. Those that somebody is deciding right
-    now, or is taking in hand, are passed over. Where a lease of somebody else had run out, the timeline says so.
+    now, or is taking in hand, are passed over. Where a lease of somebody else had run out, the timeline says so: he has
+    died, perhaps of the checker. The next who asks about it does so with nothing else in hand, if he `is_idle`, and
+    before that about nothing that is due later; after `most_deaths` nobody does.
     """
     rows = HalfMessage.objects.using(using)
     can_skip = connections[using].features.has_select_for_update_skip_locked
     with transaction.atomic(using=using):
-        halves = list(rows.due().filter(checker__in=names).select_for_update(skip_locked=can_skip)[:most])
-        lost = [Asked(half=half, answer=Answer.LOST).line() for half in halves if half.owner]
+        found = list(rows.due().filter(checker__in=names).select_for_update(skip_locked=can_skip)[:most])
+        lost = [half for half in found if half.owner]
+        _blame(lost, most_deaths, using=using)
+        halves = _in_turn([half for half in found if not half.owner], is_idle=is_idle)
         _among(rows, halves).update(owner=owner, epoch=F("epoch") + 1, next_check_at=in_future(lease))
-        _add(lost, using)
+    if lost and not halves:  # now they are free
+        return lease_due(owner, names, most=most, lease=lease, most_deaths=most_deaths, is_idle=is_idle, using=using)
     for half in halves:
         half.owner, half.epoch = owner, half.epoch + 1
     return halves
+
+
+def _in_turn(halves: Sequence[HalfMessage], *, is_idle: bool) -> Sequence[HalfMessage]:
+    """Return those that may be asked about beside each other, or one that is asked about alone."""
+    if halves and halves[0].deaths:
+        return halves[:1] if is_idle else ()
+    return list(takewhile(lambda half: not half.deaths, halves))
+
+
+def _blame(halves: Sequence[HalfMessage], most_deaths: int, *, using: str) -> None:
+    """Count a death of the process that had these in hand; they are still due, or for a person to decide."""
+    lines: list[HalfMessageCheck] = []
+    for half in halves:
+        lines.append(line := Asked(half=half, answer=Answer.LOST).line())
+        half.deaths += 1
+        verb, changes = "wait", dict[str, Any]()
+        if half.deaths >= most_deaths:
+            verb, changes = "give_up", {"next_check_at": None}
+            line.error_class = class_path(ProcessDied())
+            line.error_message = (
+                f"its process died {half.deaths} times while its checker was asked, each time but the first with "
+                "nothing else in hand"
+            )
+            half.state = HalfState.UNDECIDED
+            told = partial(signals.tell, signals.half_message_undecided, HalfMessage, half=half)
+            transaction.on_commit(told, using=using)
+        HalfMessage.objects.using(using).filter(pk=half.pk).move(verb, owner="", deaths=half.deaths, **changes)
+    _add(lines, using)
 
 
 def give_back(halves: Collection[HalfMessage], *, using: str) -> None:
@@ -135,7 +179,7 @@ def _moves(held: Collection[Asked]) -> Iterator[tuple[str, list[HalfMessage], di
         halves = [asked.half for asked in held if (asked.answer, asked.is_last) == (answer, is_last)]
         counted = {"checks": F("checks") + 1} if answer in COUNTED else {}
         if halves:
-            yield verb, halves, {"owner": "", **counted, **changes}
+            yield verb, halves, {"owner": "", "deaths": 0, **counted, **changes}
 
 
 def _tell(held: Collection[Asked], lines: Collection[HalfMessageCheck]) -> None:

@@ -118,6 +118,8 @@ class DeadLetter(StoredMessage):
     holds_key = models.BooleanField(_("holds its key"), default=False, editable=False)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     replays = models.PositiveIntegerField(_("replays"), default=0)
+    # Retries that were begun since the last attempt that had an end: all but one in hand now have died.
+    deaths = models.PositiveIntegerField(_("deaths"), default=0, db_default=0)
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
     first_failed_at = models.DateTimeField(_("first failed at"), db_default=DatabaseNow())
     last_failed_at = models.DateTimeField(_("last failed at"), db_default=DatabaseNow())
@@ -206,7 +208,7 @@ class DeadLetter(StoredMessage):
         """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt."""
         next_attempt = None if delay is None else in_future(delay)
         counted = {"attempts": F("attempts") + 1, "last_failed_at": DatabaseNow(), "next_attempt_at": next_attempt}
-        self.move(verb, only_if=Q(attempts=self.attempts), **counted, **columns)
+        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **counted, **columns)
 
     def publisher_headers(self) -> Headers:
         """Return the headers without those that this app set, which a replay sets anew."""

@@ -92,6 +92,8 @@ class HalfMessage(StoredMessage):
     next_check_at = models.DateTimeField(_("next check at"), null=True, blank=True)
     owner = models.CharField(_("asked by"), max_length=255, blank=True, default="", editable=False)
     epoch = models.BigIntegerField(_("epoch"), default=0, editable=False)
+    # How many processes have had it in hand since the last answer, and have not said what came of it.
+    deaths = models.PositiveIntegerField(_("deaths"), default=0)
 
     # Of a new one: how long nobody is asked.
     check_after: timedelta | None = None
@@ -168,7 +170,7 @@ class HalfMessage(StoredMessage):
 
     def ask_again(self) -> None:
         """Begin anew to ask about one that no check could decide; raise IllegalTransition for any other."""
-        if not self._move("ask_again", checks=0, next_check_at=DatabaseNow()):
+        if not self._move("ask_again", checks=0, deaths=0, next_check_at=DatabaseNow()):
             raise IllegalTransition(f"half message {self.pk} is not undecided, so there is nothing to ask again")
 
     def outbox_row(self) -> OutboxMessage:

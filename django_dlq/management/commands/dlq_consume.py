@@ -33,8 +33,8 @@ class Command(MachineCommand):
         return self.consumer
 
     def beside(self, **options: Any) -> Sequence[Machine]:
-        """Return the group's retries: they have a thread of their own, so neither they nor fresh messages starve."""
-        return () if options["no_retries"] else (Retries(options["group"] or _only_group()),)
+        """Return the group's retries: they have threads of their own, so neither they nor fresh messages starve."""
+        return () if options["no_retries"] else Retries.several(options["group"] or _only_group())
 
     def idle(self) -> float:
         """Do not wait: asking the broker waits already."""
