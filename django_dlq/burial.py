@@ -3,7 +3,7 @@
 What people do to them is in deadletters.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from django_dlq.exceptions import IllegalTransition
 from django_dlq.fingerprint import Failure
 from django_dlq.hold_policy import EXPIRED, must_hold
 from django_dlq.letter_columns import failure_columns, received_columns
+from django_dlq.letter_writing import failure_data, new_letter, note_failure, write_failure
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import (
     DatabaseNow,
@@ -26,13 +27,14 @@ from django_dlq.models import (
     Source,
     State,
     WaitingKey,
-    in_future,
-    let_go,
     release_next,
 )
 from django_dlq.registry import Handler
 
+ROWS_PER_INSERT = 200
+
 __all__ = [
+    "bury_all_unsent",
     "bury_received",
     "bury_unsent",
     "compensate",
@@ -52,21 +54,26 @@ def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
     If the row was a replay, its letter is dead again instead of there being a second one. Where DLQ_HOLD_TOPICS says
     so, the letter holds its key.
     """
-    # What is sent again to one group comes late anyway: the later messages of its key have gone.
-    holds = not row.group and must_hold(row.topic, row.key, error_class=failure.error_class)
     with transaction.atomic(using=_database()):
-        replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
-        letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
-        if letter is None:
-            # With its group: if it was a replay whose letter was settled meanwhile, others must not get the next.
-            columns = row.message_columns() | {"source": Source.RELAY, "group": row.group, "holds_key": holds}
-            letter = _new_letter(failure, delay=None, **columns)
-        else:
-            changes: dict[str, Any] = {"holds_key": True} if holds else {}
-            _write_failure(letter, failure, delay=None, **changes)
-        OutboxMessage.objects.filter(pk=row.pk).delete()
+        letter = _bury_unsent(row, failure)
     signals.tell(signals.message_failed, DeadLetter, letter=letter)
     return letter
+
+
+def bury_all_unsent(rows: Sequence[tuple[OutboxMessage, Failure]]) -> list[DeadLetter]:
+    """Do what `bury_unsent` does for many rows, with a few statements for all of them; telling is left to the caller.
+
+    Only a replay takes statements of its own, as does every row where the database does not return the ids of many.
+    """
+    in_bulk = connections[_database()].features.can_return_rows_from_bulk_insert
+    new = [(row, failure) for row, failure in rows if in_bulk and row.letter_id is None]
+    others = [(row, failure) for row, failure in rows if not in_bulk or row.letter_id is not None]
+    with transaction.atomic(using=_database()):
+        letters = [_bury_unsent(row, failure) for row, failure in others]
+        if new:
+            letters += _new_unsent_letters(new)
+            OutboxMessage.objects.filter(pk__in=[row.pk for row, _ in new]).delete()
+    return letters
 
 
 def bury_received(
@@ -89,7 +96,7 @@ def bury_received(
 def fail_again(letter: DeadLetter, failure: Failure, *, delay: timedelta | None) -> None:
     """Write down that a retry failed too: to be retried after `delay`, or dead if that is None."""
     with transaction.atomic(using=_database()):
-        _write_failure(letter, failure, delay=delay)
+        write_failure(letter, failure, delay=delay)
     signals.tell(signals.message_failed, DeadLetter, letter=letter)
 
 
@@ -114,9 +121,9 @@ def compensate(
     """Write down that a message failed and that the function `by` made it good; in the caller's transaction."""
     if letter is None:
         columns = received_columns(message, handler) | {"open_key": None, "closed_at": DatabaseNow()}
-        letter = _new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
+        letter = new_letter(failure, delay=None, state=State.COMPENSATED, **columns)
     else:
-        _write_failure(letter, failure, delay=None, verb="compensate")
+        write_failure(letter, failure, delay=None, verb="compensate")
     DeadLetterEvent.objects.note(letter, Kind.COMPENSATED, actor=actor, data={"by": by})
     release_next(letter, actor=actor)
 
@@ -151,6 +158,48 @@ def resolve_replay_of(message: ReceivedMessage, letter_id: int) -> None:
     _resolve(letters, Source.CONSUMER)
 
 
+def _bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
+    replaying = DeadLetter.objects.select_for_update().filter(state=State.REPLAYING)
+    letter = None if row.letter_id is None else replaying.filter(pk=row.letter_id).first()
+    if letter is None:
+        letter = new_letter(failure, delay=None, **_unsent_columns(row, failure))
+    else:
+        changes: dict[str, Any] = {"holds_key": True} if _holds(row, failure) else {}
+        write_failure(letter, failure, delay=None, **changes)
+    OutboxMessage.objects.filter(pk=row.pk).delete()
+    return letter
+
+
+def _new_unsent_letters(rows: Sequence[tuple[OutboxMessage, Failure]]) -> list[DeadLetter]:
+    columns = [failure_columns(failure) | _unsent_columns(row, failure) for row, failure in rows]
+    created = DeadLetter.objects.bulk_create(
+        [DeadLetter(state=State.DEAD, attempts=1, **each) for each in columns], batch_size=ROWS_PER_INSERT
+    )
+    # With what the database's clock has filled in.
+    found = DeadLetter.objects.in_bulk([letter.pk for letter in created])
+    letters = [found[letter.pk] for letter in created]
+    events = [
+        DeadLetterEvent(
+            letter=letter, kind=Kind.FAILED, actor_name=letter.source, data=failure_data(letter, failure, is_new=True)
+        )
+        for letter, (_, failure) in zip(letters, rows, strict=True)
+    ]
+    DeadLetterEvent.objects.bulk_create(events, batch_size=ROWS_PER_INSERT)
+    return letters
+
+
+def _unsent_columns(row: OutboxMessage, failure: Failure) -> dict[str, Any]:
+    # With its group: if it was a replay whose letter was settled meanwhile, others must not get the next.
+    return row.message_columns() | {
+        "source": Source.RELAY, "group": row.group, "holds_key": _holds(row, failure)
+    }  # fmt: skip
+
+
+def _holds(row: OutboxMessage, failure: Failure) -> bool:
+    # What is sent again to one group comes late anyway: the later messages of its key have gone.
+    return not row.group and must_hold(row.topic, row.key, error_class=failure.error_class)
+
+
 def _resolve(letters: QuerySet[DeadLetter], actor: Source) -> None:
     for letter in letters.filter(state=State.REPLAYING):
         with suppress(IllegalTransition):  # somebody was faster
@@ -166,10 +215,10 @@ def _bury_received(
             return _new_received_letter(message, failure, handler=handler, delay=delay)
         if letter.state == State.PARKED:
             # It was tried where nobody knew yet that it has to wait. Its turn comes.
-            _note_failure(letter, failure, is_new=True)
+            note_failure(letter, failure, is_new=True)
             return letter
         # A dead letter that is delivered again and a replay that fails are for a person, not for the ladder.
-        _write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
+        write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
         return letter
 
 
@@ -181,39 +230,7 @@ def _new_received_letter(
         columns["order_key"] = None
     if columns["order_key"] is not None:
         WaitingKey.objects.hold(columns["order_key"])
-    return _new_letter(failure, delay=delay, **columns)
-
-
-def _new_letter(failure: Failure, *, delay: timedelta | None, **columns: Any) -> DeadLetter:
-    columns.setdefault("state", State.DEAD if delay is None else State.RETRYING)
-    letter = DeadLetter.objects.create(
-        next_attempt_at=None if delay is None else in_future(delay),
-        attempts=1,
-        **failure_columns(failure),
-        **columns,
-    )
-    # What the database's clock has filled in.
-    letter.refresh_from_db(fields=["next_attempt_at", "closed_at"])
-    _note_failure(letter, failure, is_new=True)
-    return letter
-
-
-def _write_failure(
-    letter: DeadLetter, failure: Failure, *, delay: timedelta | None, verb: str = "", **changes: Any
-) -> None:
-    is_new = failure.fingerprint != letter.fingerprint
-    changes |= failure_columns(failure)
-    letter.failed_again(verb or ("give_up" if delay is None else "retry"), delay=delay, **changes)
-    _note_failure(letter, failure, is_new=is_new)
-    if failure.error_class == EXPIRED:
-        let_go(letter, actor=letter.source)
-
-
-def _note_failure(letter: DeadLetter, failure: Failure, *, is_new: bool) -> None:
-    data = {"attempt": letter.attempts, "error_class": failure.error_class, "error_message": failure.error_message}
-    if is_new:  # sixteen retries that fail alike need one traceback
-        data["traceback"] = failure.traceback
-    DeadLetterEvent.objects.note(letter, Kind.FAILED, actor=letter.source, data=data)
+    return new_letter(failure, delay=delay, **columns)
 
 
 def _database() -> str:

@@ -108,7 +108,8 @@ class Consumer:
             self._revoke(self._member.revoked())
             self._guard.wait(timeout)
             return 0
-        settled = self._take(self._member, 0 if self._hand else timeout) if self._lacks_work() else 0
+        patience = min(timeout, self.grace / 4)  # in which no SIGTERM is heard
+        settled = self._take(self._member, 0 if self._hand else patience) if self._lacks_work() else 0
         try:
             settled += self._work(self._member)
         finally:

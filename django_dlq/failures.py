@@ -34,7 +34,8 @@ def settle(
     if isinstance(error, ProcessDied) and error.is_only_that:
         return _store(message, handler, Failure.of(error, message.group, handler.name), letter, delay=None)
     try:
-        choice = handler.decide(message, error)
+        with handler.limited():
+            choice = handler.decide(message, error)
         is_final = handler.delay_after(message.attempt, error) is None
         if isinstance(choice, Compensate) and (is_final or not choice.after_retries):
             return _compensate(message, handler, error, choice, letter)
@@ -130,7 +131,7 @@ def _compensate(
     failure = describe(message, handler, error)
 
     def compensate(letter: DeadLetter | None) -> None:
-        with tracing.handling(message):
+        with tracing.handling(message), handler.limited():
             choice.function(message, error)
         burial.compensate(message, failure, handler=handler, letter=letter, actor=actor, by=by)
 

@@ -1,6 +1,7 @@
 """Which handlers there are, and which of them takes a message."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
@@ -64,6 +65,10 @@ class Handler:
             self._call(messages)
         if call.overtime > 0:
             signals.tell(signals.handler_was_late, Handler, handler=self, messages=messages, overtime=call.overtime)
+
+    def limited(self) -> AbstractContextManager[object]:
+        """Give what is called beside the handler, as a compensation, its time limit; no watch looks after that."""
+        return nullcontext() if self.timeout is None else within(self.timeout, about=(self, ()))
 
     def _call(self, messages: Sequence[ReceivedMessage]) -> None:
         if self.batch_size is not None:

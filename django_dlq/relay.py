@@ -12,7 +12,7 @@ from collections.abc import Collection
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from django_dlq import signals
 from django_dlq.exceptions import LeaseLost
@@ -53,7 +53,7 @@ class Relay:
         outbox = Outbox(
             keep=self._reader.keep, take_back=self._take_back, settle=self._settle, look_around=self._look_around
         )
-        self._sending = Sending(self._share, self._completions, outbox, beside=pipelined)
+        self._sending = Sending(self._share, self._completions, outbox, beside=pipelined, sender=type(self))
         self._listener = Listener(connection.alias)
         self._scope = Scope()
         self._ahead: Future[list[Outgoing]] | None = None
@@ -85,17 +85,27 @@ class Relay:
     def close(self) -> None:
         """Complete what is confirmed, and give the lanes back, so that other relays can go on at once."""
         try:
-            self._sending.trials.wait()
-            self._sending.hear()
-            self._settle(0)
-            self._share.leave()
-        except LeaseLost:
+            self._finish()
             self._share.leave()
         finally:
             self._listener.close()
             self._reading.close()
             self._sending.trials.close()
             self._completions.close()
+
+    def _finish(self) -> None:
+        """Complete what is confirmed; where that cannot be, what is still on its way is not waited for in vain."""
+        try:
+            self._sending.trials.wait()
+            self._sending.hear()
+            self._settle(0)
+        except (LeaseLost, DatabaseError, InterfaceError):
+            # The lanes go to others now, who would wait for the lease. Nothing may be on its way to the history then:
+            # it would be refused, and sent again.
+            self._completions.forget()
+            connection = connections[OutboxMessage.objects.db]
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
 
     def has_all_lanes(self) -> bool:
         """Join the relays; tell whether there is no other one."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 
@@ -17,10 +18,13 @@ from django_dlq.consuming.stops import Stops
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
-from django_dlq.models import DeadLetter
+from django_dlq.models import DeadLetter, in_future
 from django_dlq.registry import Handler, handlers
 
 BATCH = 100
+ORPHANED_AFTER = timedelta(days=1)
+"""How long a letter that no handler here takes is left to processes that have one: those of a newer release, say."""
+
 SECONDS_PER_ROUND = 1.0
 """After so long a round ends, so that a SIGTERM is heard."""
 
@@ -98,7 +102,9 @@ class Retries:
         due = DeadLetter.objects.due() if self.group is None else DeadLetter.objects.due().of_group(self.group)
         if self.group is None and self._stopped:
             due = due.exclude(group__in=self._stopped)
-        return due.filter(condition)
+        # After that time it is tried here, and so becomes dead.
+        is_orphan = Q(next_attempt_at__lte=in_future(-ORPHANED_AFTER))
+        return due.filter(condition, reduce(or_, map(_taken_by, handlers.handlers), is_orphan))
 
     def _fail(self, letter: DeadLetter, error: BaseException) -> None:
         handler = handlers.match(letter.group, letter.topic, letter.tag)
@@ -116,6 +122,12 @@ def _of(some: Sequence[Handler]) -> Q:
     """Return the condition of what these handlers have failed on, or of what waits for the same as they."""
     waiting = Q(dependency__in={handler.depends_on for handler in some})
     return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some), waiting)
+
+
+def _taken_by(handler: Handler) -> Q:
+    """Return the condition of what a handler takes."""
+    tags = Q(tag__in=handler.tags) if handler.tags else Q()
+    return Q(group=handler.group, topic__in=handler.topics) & tags
 
 
 def _handle(letter: DeadLetter, circuits: Circuits) -> Callable[[], None]:

@@ -149,7 +149,8 @@ def handling_together(messages: Sequence[ReceivedMessage]) -> AbstractContextMan
 
 def _records() -> bool:
     """Tell whether somebody wants spans: the API alone, which many libraries bring along, makes none."""
-    return HAS_OPENTELEMETRY and not isinstance(trace.get_tracer(TRACER), trace.ProxyTracer)
+    # Of the provider, since a tracer would be made anew for each message.
+    return HAS_OPENTELEMETRY and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def _may_name_a_trace(message: ReceivedMessage) -> bool:

@@ -6,7 +6,7 @@ from django.test import override_settings
 from django_dlq import dependencies
 from django_dlq.exceptions import ReasonRequired, UnknownDependency
 from django_dlq.models import Circuit, DeadLetter, Dependency, OutboxMessage, State, in_future
-from django_dlq.retries import Retries
+from django_dlq.retries import ORPHANED_AFTER, Retries
 from tests.letters import consumer_letter, timeline
 from tests.outages import NAME, Logistics, circuit, let_time_pass, open_by_itself
 
@@ -79,7 +79,8 @@ class TestRetries:
         open_by_itself()
         logistics.is_up = False
         letter = retrying()
-        other = consumer_letter(State.RETRYING, message_key="other", group="else", next_attempt_at=in_future(-MINUTE))
+        long_ago = in_future(-2 * ORPHANED_AFTER)
+        other = consumer_letter(State.RETRYING, message_key="other", group="else", next_attempt_at=long_ago)
         assert Retries().run_once() == 1  # no handler takes the other one any more, which is its failure
         letter.refresh_from_db()
         other.refresh_from_db()

@@ -13,6 +13,7 @@ from django_dlq.models import DeadLetter, DeadLetterEvent, InboxMessage, Outcome
 from django_dlq.retries import Retries
 from django_dlq.retry_policy import RetryPolicy
 from tests.letters import consumer_letter, replay_record, timeline
+from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +155,25 @@ class TestSkip:
 
         letter.refresh_from_db()
         assert (letter.state, timeline(letter)) == (State.RESOLVED, [("replayed", "ana"), ("skipped", "consumer")])
+
+
+class TestTimeLimit:
+    """What is called beside a handler has its time limit too."""
+
+    def late(self, message, error):
+        wait_for(lambda: False, seconds=0.05)
+        return Decision.DEAD if Order.objects.exists() else Decision.SKIP
+
+    @pytest.mark.parametrize("which", ["rule", "compensation"])
+    def test_it_fails_at_its_next_statement_after_the_limit(self, registry, which):
+        rule = self.late if which == "rule" else {ValueError: Compensate(self.late)}
+        handled_by(registry, ValueError("no stock"), on_failure=rule, timeout=timedelta(seconds=0.01))
+        settle()
+
+        letter = DeadLetter.objects.get()
+        assert (letter.state, letter.error_class) == (State.RETRYING, "django_dlq.exceptions.TimeLimitExceeded")
+        assert "no stock" in letter.traceback
+        assert inbox_rows() == []
 
 
 class TestCompensate:

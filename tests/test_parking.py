@@ -19,7 +19,7 @@ from django_dlq.models import (
     WaitingKey,
     in_future,
 )
-from django_dlq.retries import Retries
+from django_dlq.retries import ORPHANED_AFTER, Retries
 from tests.consuming.shipping import record
 from tests.letters import replay_record, timeline
 
@@ -433,6 +433,7 @@ def test_a_message_whose_handler_is_gone_lets_the_others_wait(shop, registry):
     shop.fail(1)
     deliver(1, 2)
     registry.handlers.clear()
+    DeadLetter.objects.filter(state=State.RETRYING).update(next_attempt_at=in_future(-2 * ORPHANED_AFTER))
     run_retries()
     assert states() == {1: State.DEAD, 2: State.PARKED}
 

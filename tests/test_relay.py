@@ -1,15 +1,17 @@
+import math
 import threading
 import time
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_dlq import burial, deadletters, outbox, signals, switches
 from django_dlq.brokers import brokers
-from django_dlq.brokers.base import Receipt
-from django_dlq.exceptions import BrokerUnavailable, MessageRefused, TopicUnavailable
+from django_dlq.brokers.base import Receipt, one_by_one
+from django_dlq.exceptions import BrokerUnavailable, LeaseLost, MessageRefused, RejectedTogether, TopicUnavailable
 from django_dlq.message import LANES
 from django_dlq.models import (
     BrokerOutage,
@@ -25,9 +27,10 @@ from django_dlq.models import (
 )
 from django_dlq.outbox import Message
 from django_dlq.relay import Relay
-from django_dlq.relaying import listener
+from django_dlq.relaying import listener, reader
 from tests import scripted_broker
 from tests.letters import consumer_letter, relay_letter, timeline
+from tests.relaying.later import Later
 
 pytestmark = pytest.mark.django_db
 
@@ -161,7 +164,8 @@ class TestPriority:
 
         assert bodies(broker.sent) == ["b", "c", "a"]
 
-    def test_urgency_never_changes_the_order_inside_a_key(self, relay, broker, settings):
+    def test_urgency_never_changes_the_order_inside_a_key(self, relay, broker, settings, monkeypatch):
+        monkeypatch.setattr(reader, "QUICK", math.inf)  # however slow the machine, nothing urgent is put off
         settings.DLQ_RELAY_BATCH = 3
         for n in range(6):
             outbox.publish("orders", f"other {n}", key=f"other {n}")
@@ -261,6 +265,39 @@ class TestExpiry:
         assert letter.error_class == "django_dlq.exceptions.Expired"
         assert letter.error_message.startswith("expired: it was to be sent before 2")
         assert waiting() == []
+
+    def test_what_is_in_time_is_sent_before_what_is_not_is_given_up(self, relay, broker):
+        seen = []
+        broker.during_send = lambda: seen.append(DeadLetter.objects.count())
+        for expires_in in (timedelta(0), timedelta(hours=1), timedelta(0)):
+            outbox.publish("orders", "x", key="7", expires_in=expires_in)
+
+        assert relay.run_once() == 3
+        assert (seen, len(broker.sent), DeadLetter.objects.count()) == ([0], 1, 2)
+
+    def test_many_that_expired_take_few_statements_and_the_lease_is_kept_meanwhile(
+        self, relay, broker, told, monkeypatch
+    ):
+        outbox.publish_many([Message("orders", str(n), expires_in=timedelta(0)) for n in range(450)])
+        replayed = relay_letter()
+        deadletters.replay(replayed, actor="ana")
+        OutboxMessage.objects.filter(letter_id=replayed.pk).update(expires_at=in_future(timedelta(seconds=-1)))
+        relay.has_all_lanes()
+        OutboxMessage.objects.filter(body=b"449").delete()
+        beats = []
+        monkeypatch.setattr(relay._share, "beat", lambda: beats.append(1) or set())
+        monkeypatch.setattr(type(relay._share), "lasts", 5.0)
+        with CaptureQueriesContext(connection) as queries:
+            assert relay.run_once() == 450
+
+        assert len(queries) < 60
+        assert len(beats) >= 3
+        assert waiting() == []
+        expired = DeadLetter.objects.filter(error_class__endswith="Expired").order_by("pk")
+        assert [letter.body_bytes.decode() for letter in expired.exclude(pk=replayed.pk)] == [*map(str, range(449))]
+        assert {timeline(letter)[0] for letter in expired.exclude(pk=replayed.pk)[:3]} == {(Kind.FAILED, "relay")}
+        assert expired.filter(pk=replayed.pk, state=State.DEAD).exists()
+        assert len([facts for name, facts in told if name == "message_failed"]) == 450
 
     def test_a_message_that_expires_while_the_broker_is_down_is_a_dead_letter(self, relay, broker, beat):
         broker.outage = BrokerUnavailable("down")
@@ -374,7 +411,7 @@ class TestLanes:
         assert relay.run_once() == 1
         assert waiting() == []
 
-    def test_a_slow_broker_does_not_let_the_relay_send_to_the_next_without_its_lanes(self, settings, monkeypatch):
+    def test_a_slow_broker_does_not_let_the_relay_send_to_the_next_without_its_lanes(self, settings, monkeypatch, told):
         settings.DLQ_BROKERS = {alias: {"BACKEND": scripted_broker.PATH} for alias in ("slow", "next")}
         relay, heir = Relay(), Relay()
         for alias in ("slow", "next"):
@@ -391,6 +428,9 @@ class TestLanes:
         assert relay.run_once() == 0
         assert brokers["next"].sent == []
         assert waiting() == ["slow", "next"]
+        assert [(facts["owner"], len(facts["lanes"])) for name, facts in told if name == "relay_lost_lanes"] == [
+            (relay.owner, LANES)
+        ]
 
     def test_a_send_has_no_more_time_than_the_lease(self, relay, broker, settings, monkeypatch):
         settings.DLQ_RELAY_LEASE = timedelta(seconds=3)
@@ -408,6 +448,24 @@ class TestLanes:
 
         assert not RelayProcess.objects.exists()
         assert Relay().run_once() == 1
+
+    @pytest.mark.parametrize("trouble", [OperationalError("a blip"), InterfaceError("a blip"), LeaseLost("gone")])
+    def test_the_lanes_are_given_back_though_the_last_completion_fails(self, broker, settings, monkeypatch, trouble):
+        """And nothing is on its way to the history any more by then: it would be refused, and sent again."""
+        settings.DLQ_RELAY_BATCH = 1
+        relay, later = Relay(), Later()
+        relay._completions._stage = later
+        monkeypatch.setattr("django_dlq.relaying.completions.wait", lambda futures: later.work())
+        outbox.publish_many([Message("orders", str(n)) for n in range(2)])
+        relay.run_once()
+        relay.run_once()
+        assert waiting() == ["0", "1"]
+        later.fail(trouble)
+        relay.close()
+
+        assert waiting() == ["0"]
+        assert lanes_of(relay) == 0
+        assert not RelayProcess.objects.exists()
 
     def test_closing_twice_or_without_lanes_does_no_harm(self, relay, broker):
         relay.close()
@@ -783,6 +841,32 @@ class TestRefusal:
         assert (letter.source, letter.state, letter.key) == ("relay", State.DEAD, "7")
         assert (letter.error_class, letter.error_message) == ("django_dlq.exceptions.MessageRefused", "not authorised")
         assert waiting() == []
+
+    def test_what_was_rejected_with_others_is_no_outage_and_comes_again_in_smaller_batches(self, relay, broker):
+        outbox.publish_many([Message("orders", str(n), key="7") for n in range(300)])
+        poison = "3"
+
+        def send(records, timeout):
+            broker.calls.append(len(records))
+            if len(records) > 40 and any(record.body == poison.encode() for record in records):
+                return [Receipt(error=RejectedTogether("one of these is too large"))] * len(records)
+            return one_by_one(records, store)
+
+        def store(record):
+            if record.body == poison.encode():
+                return Receipt(error=MessageRefused("too large"))
+            broker.sent.append(record)
+            return Receipt()
+
+        broker.send = send
+        while waiting() and len(broker.calls) < 100:
+            relay.run_once()
+            assert relay.unavailable() == {}
+
+        assert broker.calls[:3] == [300, 125, 31]
+        assert DeadLetter.objects.get().body_bytes == poison.encode()
+        assert bodies(broker.sent) == [str(n) for n in range(300) if n != 3]
+        assert not BrokerOutage.objects.exists()
 
     def test_refusals_of_one_topic_have_one_cause(self, relay, broker):
         for topic in ("a", "b"):

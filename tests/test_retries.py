@@ -184,8 +184,21 @@ def test_the_handler_decides(registry, error, state):
     assert letter.state == state
 
 
-def test_a_handler_that_is_no_longer_there_makes_the_letter_dead_and_says_so(registry):
-    letter = due(handler="shop.handlers.ship")
+@pytest.mark.parametrize("group", [None, "shipping"])
+def test_what_no_handler_of_this_release_takes_is_left_to_those_of_another(registry, group):
+    inbox.handler("orders", group="shipping", tags=["paid"])(pack)
+    letters = [due("1", group="billing"), due("2", topic="returns"), due("3", tag="new")]
+    taken = due("4", tag="paid")
+
+    assert Retries(group).run_once() == 1
+    assert DeadLetter.objects.get(state=State.RESOLVED) == taken
+    assert {(each.state, each.attempts) for each in DeadLetter.objects.exclude(pk=taken.pk)} == {
+        (State.RETRYING, letters[0].attempts)
+    }
+
+
+def test_a_handler_that_is_no_longer_there_for_a_day_makes_the_letter_dead_and_says_so(registry):
+    letter = due(handler="shop.handlers.ship", ago=24 * 3600 + 1)
     Retries().run_once()
 
     letter.refresh_from_db()

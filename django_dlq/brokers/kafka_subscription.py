@@ -35,14 +35,14 @@ _CLOSE_SECONDS = 5.0
 _LOST = frozenset(
     {
         KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.ILLEGAL_GENERATION,
         KafkaError.REBALANCE_IN_PROGRESS,
         KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.STALE_MEMBER_EPOCH,
         KafkaError._ASSIGNMENT_LOST,
         KafkaError._NO_OFFSET,
     }
 )
+# Answers to a commit that say: a rebalance is at work, which may leave the partition here. With KIP-848, the latter.
+_STALE = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH})
 # The member has left the group by being slow; the next poll joins it again.
 _HARMLESS = frozenset({KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED})
 
@@ -144,8 +144,8 @@ class KafkaSubscription(Subscription):
                 return
             time.sleep(0.05)
             error = self._commit(offsets)
-        if error is not None and error.code() == KafkaError.ILLEGAL_GENERATION:
-            return  # a rebalance is at work, which may leave the partitions here: a later poll tells
+        if error is not None and error.code() in _STALE:
+            return  # a later poll tells
         if error is not None and error.code() not in _LOST:
             raise BrokerUnavailable(error.str())
         self._owed.clear()

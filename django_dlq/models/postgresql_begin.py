@@ -5,7 +5,7 @@ a statement goes through, Django's and the driver's, take longer in Python than 
 much of what a message costs, so where nobody looks, the statement is given to libpq as it is sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -49,7 +49,8 @@ def _begins_transaction(connection: BaseDatabaseWrapper) -> bool:
         return False
     if (driver.pgconn.transaction_status, driver.pgconn.pipeline_status) != (IDLE, IDLE):
         return False
-    return (type(connection).create_cursor, driver.cursor_factory) == _djangos_own()
+    create_cursor, cursors = _djangos_own()
+    return type(connection).create_cursor is create_cursor and driver.cursor_factory in cursors
 
 
 def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[str | None]) -> Answer:
@@ -71,7 +72,7 @@ def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequenc
 
 
 @cache
-def _djangos_own() -> tuple[object, object]:
-    from django.db.backends.postgresql.base import Cursor, DatabaseWrapper  # noqa: PLC0415
+def _djangos_own() -> tuple[object, Collection[object]]:
+    from django.db.backends.postgresql.base import Cursor, DatabaseWrapper, ServerBindingCursor  # noqa: PLC0415
 
-    return DatabaseWrapper.create_cursor, Cursor
+    return DatabaseWrapper.create_cursor, (Cursor, ServerBindingCursor)

@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from django_dlq import signals
 from django_dlq.brokers.base import Receipt, error_of, offset_of, partition_of
 from django_dlq.conf import conf
-from django_dlq.exceptions import Expired, LeaseLost
+from django_dlq.exceptions import LeaseLost
 from django_dlq.models.outbox_reading import Scope, read_again
 from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of, records
 from django_dlq.relaying.batch_sizes import SLOW, BatchSizes
 from django_dlq.relaying.circuits import Circuits
 from django_dlq.relaying.completions import Completions
 from django_dlq.relaying.outcome import Outcome
-from django_dlq.relaying.refusing import bury
+from django_dlq.relaying.refusing import AT_ONCE, bury, expired
 from django_dlq.relaying.rests import Rests
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.trials import Trial, Trials, Trying, receipts_of
@@ -37,13 +38,15 @@ class Outbox:
 
 
 class Sending:
-    """The sending side of one relay. beside: whether what is only tried is sent by threads of its own.
+    """The sending side of one relay.
 
+    beside: whether what is only tried is sent by threads of its own. sender: of the signals.
     What a broker does not take stays in the outbox. If the broker is not there at all, its circuit opens; otherwise
     what it has not taken rests. Both are tried with a few messages from time to time, and everything else goes on.
     """
 
-    def __init__(self, share: Share, completions: Completions, outbox: Outbox, *, beside: bool) -> None:
+    def __init__(self, share: Share, completions: Completions, outbox: Outbox, *, beside: bool, sender: type) -> None:
+        self._sender = sender
         self.trials = Trials(beside=beside)
         self._sizes = BatchSizes()
         self._circuits = Circuits(share.owner)
@@ -69,8 +72,9 @@ class Sending:
 
     def send(self, rows: Sequence[Outgoing]) -> int:
         """Send these rows; return how many left the outbox, or are leaving it."""
-        done = self._bury_expired(rows)
-        live = [row for row in rows if not row.is_expired] if any(map(expiry_of, rows)) else rows
+        live, done = rows, 0
+        if any(map(expiry_of, rows)):
+            live = [row for row in rows if not row.is_expired]
         aliases = dict.fromkeys(map(broker_of, live))
         for alias in sorted(aliases, key=self._doubted.__contains__):
             of_it = live if len(aliases) == 1 else [row for row in live if row.broker == alias]
@@ -81,7 +85,8 @@ class Sending:
                 done += self._send(alias, of_it)[0]
             else:
                 done += self._send_in_parts(alias, of_it)
-        return done
+        # Last, since nobody waits for what comes too late.
+        return done + self._bury_expired(rows)
 
     def try_again(self, scope: Scope) -> int:
         """Try what rests and the brokers that are out of reach, if it is time; return how much left the outbox."""
@@ -183,7 +188,10 @@ class Sending:
         """Return the seconds that a send may take: it ends before anybody else can take over."""
         if self._share.lasts < timeout():  # what came before may have used up much of it
             self._share.doubt()
-            if self._share.beat() or self._share.lasts <= 0:
+            lost = self._share.beat()
+            if lost:  # this look has noted what is left, so the next one will not miss them
+                signals.tell(signals.relay_lost_lanes, self._sender, owner=self._share.owner, lanes=lost)
+            if lost or self._share.lasts <= 0:
                 raise LeaseLost("lanes have passed to another relay")
         return min(timeout(), self._share.lasts, SHORT if short else timeout())
 
@@ -192,7 +200,7 @@ class Sending:
         rows, receipts = outcome.confirmed
         if rows:
             self._complete(rows, receipts)
-        return len(rows) + sum(self._bury(row, error) for row, error in outcome.refused)
+        return len(rows) + self._bury(outcome.refused)
 
     def _complete(self, rows: Sequence[Outgoing], receipts: Sequence[Receipt]) -> None:
         places = zip(map(id_of, rows), map(partition_of, receipts), map(offset_of, receipts), strict=True)
@@ -200,22 +208,21 @@ class Sending:
         self._outbox.settle()
 
     def _bury_expired(self, rows: Sequence[Outgoing]) -> int:
-        buried = 0
-        for row in rows:
-            if row.is_expired:
-                error = f"expired: it was to be sent before {row.expires_at:%Y-%m-%d %H:%M:%S} UTC, and was not"
-                buried += self._bury(row, Expired(error))
-        return buried
+        return self._bury([(row, expired(row)) for row in rows if row.is_expired])
 
-    def _bury(self, outgoing: Outgoing, error: Exception) -> int:
-        letter = bury(outgoing, error, self._share.fence([outgoing.lane]))
-        if letter is None:  # somebody has deleted it
-            return 0
-        self._completions.left.append(outgoing.pk)
-        if letter.holds_key:
-            self._outbox.take_back([])
-            self._outbox.look_around()
-        return 1
+    def _bury(self, rows: Sequence[tuple[Outgoing, Exception]]) -> int:
+        """Make dead letters of these rows; return how many there were to bury."""
+        buried = 0
+        for start in range(0, len(rows), AT_ONCE):
+            self._seconds(short=False)  # which keeps the lanes, or says that they are lost
+            part = rows[start : start + AT_ONCE]
+            letters = bury(part, self._share.fence(sorted({row.lane for row, _ in part})))
+            buried += len(letters)
+            self._completions.left.extend(row.id for row, _ in part)
+            if any(letter.holds_key for letter in letters):
+                self._outbox.take_back([])
+                self._outbox.look_around()
+        return buried
 
 
 def timeout() -> float:

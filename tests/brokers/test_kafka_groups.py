@@ -66,6 +66,20 @@ def test_what_a_rebalance_kept_from_being_committed_is_committed_before_the_next
     assert bodies(bench.receive(bench.join(), 1)) == [b"new"]
 
 
+def test_what_a_new_epoch_of_the_member_kept_from_being_committed_is_committed_if_the_partition_stays(
+    kafka: MockKafka, bench: Bench
+) -> None:
+    bench.send(*bench.numbered(*range(5)))
+    first = bench.join()
+    received = bench.receive(first, 5)
+    kafka.fail_next(OFFSET_COMMIT, KafkaError.STALE_MEMBER_EPOCH)
+    first.commit(received)
+    poll(first, 0.1)  # nothing new comes, and yet it is committed
+    first.close()
+    bench.send(bench.record(b"new"))
+    assert bodies(bench.receive(bench.join(), 1)) == [b"new"]
+
+
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION])
 def test_a_commit_after_losing_the_partitions_is_ignored(kafka: MockKafka, bench: Bench, code: int) -> None:
     bench.send(*bench.numbered(*range(5)))

@@ -99,6 +99,12 @@ def until_idle_without_closing(member):
         member.run_once()
 
 
+def test_one_that_waits_for_messages_has_time_left_to_end_in(member, broker, settings):
+    settings.DLQ_CONSUMER_GRACE = timedelta(seconds=0.4)
+    member(pack).run_once()
+    assert [timeout for _, timeout in broker.polls] == [0.1]
+
+
 # Its main thread hangs; it is still in `run_once` when the time is over; it is in `close`.
 @pytest.mark.parametrize("limits", [(1, 0.4), (2, 0.4), (2, 2.0)])
 def test_before_a_process_ends_without_a_handler_what_is_done_is_committed_and_the_group_is_left(

@@ -30,11 +30,9 @@ def pack(message: ReceivedMessage) -> None:
     Box.objects.create(order=message.message_key)
 
 
-@pytest.fixture
-def journeys(tmp_path: Path) -> Callable[[], int]:
-    """Return how often the server has answered, by libpq's own record, since that was asked last."""
+def counting(record: Path) -> Callable[[], int]:
+    """Return a function that returns how often the server has answered since now, by libpq's own record."""
     connection.ensure_connection()
-    record = tmp_path / "libpq"
     written = record.open("wb")
     pgconn = connection.connection.pgconn
     pgconn.trace(written.fileno())
@@ -46,6 +44,12 @@ def journeys(tmp_path: Path) -> Callable[[], int]:
         return len(re.findall(rb"^B\t\d+\tReadyForQuery\b", record.read_bytes(), re.MULTILINE))
 
     return count
+
+
+@pytest.fixture
+def journeys(tmp_path: Path) -> Callable[[], int]:
+    """Return how often the server has answered since the test began."""
+    return counting(tmp_path / "libpq")
 
 
 def test_a_message_costs_three_journeys(journeys: Callable[[], int]) -> None:
@@ -215,8 +219,10 @@ def test_a_transaction_of_another_kind_begins_as_it_wants_to() -> None:
     assert found == ["serializable", "read committed"]
 
 
-def test_with_parameters_that_the_server_binds_begin_goes_alone() -> None:
+def test_where_the_server_binds_parameters_a_message_costs_no_more(tmp_path: Path) -> None:
     with configured(server_side_binding=True):
+        journeys = counting(tmp_path / "libpq")
         assert inbox.handle_once(message(), "shipping", pack)
         assert not inbox.handle_once(message(), "shipping", pack)
+        assert journeys() == len(["BEGIN; INSERT", "INSERT", "COMMIT", "BEGIN; INSERT", "COMMIT"])
     assert Box.objects.count() == 1

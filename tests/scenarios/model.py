@@ -151,7 +151,9 @@ class Promises:
         order = self.order[thread]
         before = [earlier for earlier in order[: order.index(name)] if earlier not in self.arrived]
         skipped = self.settled | _expired() if thread[0] == HOLDING else _letters()
-        wrong = [earlier for earlier in before if earlier not in skipped]
+        # What has expired is given up after what is still in time has been sent.
+        now = self.clock.now()
+        wrong = [earlier for earlier in before if earlier not in skipped and now < self.committed[earlier].not_after]
         if wrong:
             self.faults.append(f"{name} of {thread} arrived before {wrong}")
 

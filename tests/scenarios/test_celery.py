@@ -18,6 +18,7 @@ from django_dlq.registry import Registry
 from django_dlq.testing.mock_kafka import MockKafka
 from tests.scenarios import STUMBLES
 from tests.scenarios.stage import SECONDS, Actor
+from tests.scenarios.starting import spawn
 from tests.services.process import wait_for
 from tests.shop.models import Box
 
@@ -64,8 +65,9 @@ def start(kafka_address: str, topic: str, tmp_path: Path) -> Iterator[Start]:
     actors: list[Actor] = []
 
     def start(*command: str) -> Actor:
-        arguments = ("celery", "--app", "tests.scenarios.celery_project", *command)
-        actors.append(Actor(arguments, environment=environment, log=tmp_path / f"{len(actors)}.log"))
+        log = tmp_path / f"{len(actors)}.log"
+        process = spawn("celery", "--app", "tests.scenarios.celery_project", *command, environment=environment, log=log)
+        actors.append(Actor(f"celery {command[0]}", process, log))
         return actors[-1]
 
     yield start

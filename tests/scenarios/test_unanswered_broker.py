@@ -59,7 +59,7 @@ KAFKAS = [
 
 @contextmanager
 def relay_to(bootstrap: str) -> Iterator[tuple[Relay, list[object]]]:
-    """Give a relay to this Kafka, and a list of the times when it could not reach it."""
+    """Give a relay to this Kafka, and a list of the times when it or a topic of it did not answer."""
     troubles: list[object] = []
 
     def note(**told: object) -> None:
@@ -68,6 +68,7 @@ def relay_to(bootstrap: str) -> Iterator[tuple[Relay, list[object]]]:
     backend = "django_dlq.brokers.kafka.KafkaBroker"
     brokers = {"default": {"BACKEND": backend, "OPTIONS": {"bootstrap.servers": bootstrap}}}
     signals.broker_unavailable.connect(note)
+    signals.topic_unavailable.connect(note)
     relay = Relay()
     try:
         with override_settings(DLQ_BROKERS=brokers, DLQ_PUBLISH_TIMEOUT=TIMEOUT):
@@ -75,6 +76,7 @@ def relay_to(bootstrap: str) -> Iterator[tuple[Relay, list[object]]]:
             relay.close()
     finally:
         signals.broker_unavailable.disconnect(note)
+        signals.topic_unavailable.disconnect(note)
 
 
 def publish(topic: str, number: int, *, keys: str) -> dict[bytes, list[bytes]]:
