@@ -188,6 +188,35 @@ class TestPriority:
 
         assert bodies(broker.sent) == ["0", "1", "2", "3", "4", "5"]
 
+    def test_elders_of_another_key_that_a_batch_does_not_hold_are_sent_first_too(self, relay, broker, settings):
+        settings.DLQ_RELAY_BATCH = 2
+        for n in range(6):
+            outbox.publish("orders", f"other {n}")
+        for n in range(4):
+            outbox.publish("orders", f"a {n}", key="a", priority=9 if n == 3 else 0)
+        outbox.publish("orders", "b 0", key="b")
+        outbox.publish("orders", "b 1", key="b", priority=9)
+        while relay.run_once():
+            pass
+
+        sent = bodies(broker.sent)
+        assert [body for body in sent if body.startswith("a")] == [f"a {n}" for n in range(4)]
+        assert sent.index("b 0") < sent.index("b 1")
+
+    def test_elders_are_sent_whole_however_large(self, relay, broker, settings, monkeypatch):
+        settings.DLQ_RELAY_BATCH = 2
+        monkeypatch.setattr(outbox_reading, "PAGE_BYTES", 5000)
+        for n in range(4):
+            outbox.publish("orders", f"other {n}")
+        large = "x" * 3000
+        outbox.publish("orders", large, key="7")
+        outbox.publish("orders", "urgent", key="7", priority=9)
+        while relay.run_once():
+            pass
+
+        sent = bodies(broker.sent)
+        assert sent.index(large) < sent.index("urgent")
+
     def test_the_same_key_in_another_topic_is_another_key(self, relay, broker):
         outbox.publish("bills", "first", key="7")
         outbox.publish("orders", "urgent", key="7", priority=9)

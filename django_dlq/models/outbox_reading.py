@@ -182,13 +182,15 @@ class Reading:
         rows = self._along.filter(due_at__isnull=True, id__gt=_AFTER, id__lte=_UNTIL)
         return self._columns(rows.order_by("id"), ALONG)
 
-    def elders(self, urgent: Sequence[Outgoing]) -> list[Outgoing]:
+    def elders(self, urgent: Sequence[Outgoing]) -> Page:
         """Read due rows of the same keys that were published before one of these with a lower priority, by their ids.
 
-        There may be a few more, of these keys too, that were published a little later.
+        There may be a few more, of these keys too, that were published a little later. It is full if there may be more
+        behind the last.
         """
-        elders = self._columns(self._rows.due().elders_of(urgent).order_by("id"), ASIDE)
-        return list(map(Outgoing.of, elders.using(self.using)))
+        rows = self._columns(self._rows.due().elders_of(urgent).order_by("id"), ASIDE)
+        elders = list(map(Outgoing.of, rows.using(self.using)))
+        return self._with_bodies(Page(elders, 0, len(elders) == self.size), 0)
 
     def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
         computed = expressions(self._largest) | {"part": Number(part)}

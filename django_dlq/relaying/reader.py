@@ -178,14 +178,12 @@ class Reader:
         began = time.monotonic()
         if began < self._next_elders:
             return _without(rows, urgent), []
-        elders = self._reading.elders(urgent)
+        page = self._reading.elders(urgent)
+        elders = page.rows
         took = time.monotonic() - began
         self._next_elders = began + took * SHARE if took > QUICK else 0.0
-        waiting: list[Outgoing] = []
-        if len(elders) >= self._size:
-            # Perhaps there are more, so what these precede has to wait.
-            keys = {row.thread for row in elders}
-            waiting = [row for row in urgent if row.thread in keys and row.id > elders[-1].id]
+        # Perhaps there are more, so what these may precede has to wait.
+        waiting = [row for row in urgent if not elders or row.id > elders[-1].id] if page.is_full else []
         others = _without(rows, [*elders, *waiting])
         return [*(row for row in elders if row.id not in self._taken), *others], waiting
 
