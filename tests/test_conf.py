@@ -33,6 +33,7 @@ DEFAULTS = {
     "DLQ_LOCK_KEYS": False,
     "DLQ_RELAY_NOTIFY": False,
     "DLQ_CONSUMER_GRACE": timedelta(seconds=30),
+    "DLQ_MOST_DEATHS": 3,
     "DLQ_STORM_IN_ROW": 50,
     "DLQ_STORM_SHARE": 0.5,
     "DLQ_STORM_WINDOW": 200,

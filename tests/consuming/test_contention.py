@@ -55,7 +55,8 @@ def test_two_handlers_in_a_deadlock_are_both_done_and_pay_no_attempt(member, bro
     shipping = member(handle, concurrency=2)
     run_until(lambda: {0, 1} <= set(boxes()), shipping)
 
-    assert calls == [1, 1, 1]
+    assert len(calls) > 2  # one was chosen to give way, and called again
+    assert set(calls) == {1}
     assert not DeadLetter.objects.exists()
 
 

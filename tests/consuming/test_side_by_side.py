@@ -121,7 +121,7 @@ def test_a_handler_that_hangs_pays_an_attempt_passes_its_offset_and_ends_the_pro
 
     monkeypatch.setattr(consumer, "end_process", end_process)
     broker.incoming += [record(0, b"k"), record(1, b"k")]
-    shipping = member(handle, concurrency=concurrency, timeout=timedelta(milliseconds=10))
+    shipping = member(handle, concurrency=concurrency, timeout=timedelta(milliseconds=300))
     run_until(lambda: hanging, shipping)
     assert hanging == [("1", "TimeLimitExceeded", 1), True]
 
@@ -159,7 +159,7 @@ def test_while_a_handler_hangs_its_message_can_only_be_retried_or_dead_whatever_
     monkeypatch.setattr(consumer, "end_process", end_process)
     broker.incoming += [record(0)]
     on_failure = rule if callable(rule) and not isinstance(rule, Compensate) else {TimeLimitExceeded: rule}
-    shipping = member(handle, timeout=timedelta(milliseconds=10), on_failure=on_failure)
+    shipping = member(handle, timeout=timedelta(milliseconds=300), on_failure=on_failure)
     run_until(lambda: hanging, shipping)
     assert (hanging[0].state, hanging[0].attempts) == (state, 1)
     assert ("on_failure for this failed with ZeroDivisionError" in hanging[0].traceback) == callable(on_failure)

@@ -57,7 +57,8 @@ class TestOnce:
         outbox.publish("slow", "")
         outbox.publish("orders", "")
 
-        with pytest.raises(CommandError, match=r"1 messages left the outbox, .* broker default \(topic slow\): timed out"):
+        why = r"1 messages left the outbox, .* broker default \(topic slow\): timed out"
+        with pytest.raises(CommandError, match=why):
             run("dlq_relay", once=True)
         assert [row.topic for row in OutboxMessage.objects.all()] == ["slow"]
 
