@@ -15,7 +15,7 @@ from tests.scripted_broker import ScriptedBroker
 
 pytest_plugins = ["django_dlq.testing.pytest_plugin"]
 
-collect_ignore = ["test_checkback_threads.py"] if connection.vendor == "sqlite" else []
+collect_ignore = ["test_checkback_threads.py", "test_retries_threads.py"] if connection.vendor == "sqlite" else []
 
 
 @pytest.fixture

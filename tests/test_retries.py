@@ -1,9 +1,9 @@
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
 from django_dlq.consuming.quiet import Quiet
@@ -485,48 +485,3 @@ class TestThreads:
         DeadLetter.objects.filter(message_key="held").update(handler=f"{__name__}.pack")
         assert Retries("shipping", shared=first._shared).run_once() == 1
         assert boxes() == ["other"]
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("connections['default'].vendor == 'sqlite'", reason="nothing runs beside a writer")
-def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_place(registry, settings, monkeypatch):
-    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
-    registry.handlers.clear()
-    ended, may_end = threading.Event(), threading.Event()
-
-    def end_process():
-        ended.set()
-        connections.close_all()
-
-    monkeypatch.setattr(retries, "end_process", end_process)
-
-    def hang(message):
-        may_end.wait(30)
-
-    inbox.handler("orders", group="shipping", timeout=timedelta(milliseconds=10))(hang)
-    inbox.handler("bills", group="shipping")(pack)
-    hanging = due("hangs", ago=120)
-    first, helper = Retries.several("shipping")
-
-    def make():
-        try:
-            with suppress(DatabaseError):  # its connection was closed
-                first.run_once()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=make)
-    thread.start()
-    while not first._shared.attempts:
-        ended.wait(0.001)
-    due("other", topic="bills")
-    assert helper.run_once() == 1
-    assert boxes() == ["other"]
-    assert ended.wait(30)
-    hanging.refresh_from_db()
-    assert (hanging.state, hanging.attempts, hanging.deaths) == (State.RETRYING, 2, 0)
-    assert hanging.error_class == "django_dlq.exceptions.TimeLimitExceeded"
-    assert "may_end.wait(30)" in hanging.traceback
-    may_end.set()
-    thread.join(30)
-    first.close()

@@ -1,0 +1,57 @@
+"""Retries that run side by side; where a second writer waits for the first, nothing does."""
+
+import threading
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connections
+
+from django_dlq import inbox, retries
+from django_dlq.models import State
+from django_dlq.retries import Retries
+from tests.test_retries import boxes, due, pack
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_place(registry, settings, monkeypatch):
+    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
+    registry.handlers.clear()
+    ended, may_end = threading.Event(), threading.Event()
+
+    def end_process():
+        ended.set()
+        connections.close_all()
+
+    monkeypatch.setattr(retries, "end_process", end_process)
+
+    def hang(message):
+        may_end.wait(30)
+
+    inbox.handler("orders", group="shipping", timeout=timedelta(milliseconds=300))(hang)
+    inbox.handler("bills", group="shipping")(pack)
+    hanging = due("hangs", ago=120)
+    first, helper = Retries.several("shipping")
+
+    def make():
+        try:
+            with suppress(DatabaseError):  # its connection was closed
+                first.run_once()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    while not first._shared.attempts:
+        ended.wait(0.001)
+    due("other", topic="bills")
+    assert helper.run_once() == 1
+    assert boxes() == ["other"]
+    assert ended.wait(30)
+    hanging.refresh_from_db()
+    assert (hanging.state, hanging.attempts, hanging.deaths) == (State.RETRYING, 2, 0)
+    assert hanging.error_class == "django_dlq.exceptions.TimeLimitExceeded"
+    assert "may_end.wait(30)" in hanging.traceback
+    may_end.set()
+    thread.join(30)
+    first.close()
