@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plots
 from benchmarks.report import Saved, tables
 from benchmarks.scenarios import SCENARIOS
 
@@ -133,6 +132,8 @@ def write(results: Saved) -> None:
 
 def _section(name: str, result: dict[str, Any]) -> str:
     machine = "; ".join(f"{what} {value}" for what, value in result["machine"].items())
+    from benchmarks import plots  # noqa: PLC0415  # it needs matplotlib, unlike the tests of this page
+
     pictures = [f"![{text}](../images/{file})" for file, text in plots.PICTURES.get(name, {}).items()]
     shown = [picture for picture in pictures if (plots.IMAGES / picture.rpartition("/")[2].rstrip(")")).exists()]
     return "\n\n".join([SECTIONS[name], tables(result), *shown, f"Measured on: {machine}.\n"])
