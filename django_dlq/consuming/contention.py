@@ -44,5 +44,5 @@ def over_contention(handle: Callable[[], T], *, using: str) -> T:
         except DatabaseError as error:
             if not is_contention(error):
                 raise
-        time.sleep(FIRST_REST * 2**number * random.uniform(0.5, 1))  # noqa: S311  # spreads those who met
+        time.sleep(FIRST_REST * 2 ** (number - 1) * random.uniform(0.5, 1))  # noqa: S311  # spreads those who met
     return handle()

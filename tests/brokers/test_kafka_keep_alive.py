@@ -12,18 +12,6 @@ from tests.brokers.kafka_driver import MINE, Arrival, Driver
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
-
-
-@pytest.fixture
-def member(driver: Driver) -> KafkaSubscription:
-    member = KafkaSubscription(["orders"], {})
-    member._member.driver = driver
-    return member
-
-
 def test_it_polls_with_all_partitions_paused_and_the_next_poll_resumes_them(
     member: KafkaSubscription, driver: Driver
 ) -> None:

@@ -19,18 +19,6 @@ from tests.threads import in_thread
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
-
-
-@pytest.fixture
-def member(driver: Driver) -> KafkaSubscription:
-    member = KafkaSubscription(["orders"], {})
-    member._member.driver = driver
-    return member
-
-
 def lose(member: KafkaSubscription, driver: Driver, partition: int) -> None:
     member._forget(driver, [MINE[partition]])  # type: ignore[arg-type]  # the driver's words
     driver.assigned = [place for place in driver.assigned if place.partition != partition]

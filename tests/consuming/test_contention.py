@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
 from django_dlq.consuming import contention
-from django_dlq.consuming.contention import MOST_TIMES, is_contention, over_contention
+from django_dlq.consuming.contention import FIRST_REST, MOST_TIMES, is_contention, over_contention
 from django_dlq.models import DeadLetter, InboxMessage
 from tests.consuming.shipping import SECONDS, boxes, pack, record, run_until
 from tests.shop.models import Box
@@ -102,6 +102,7 @@ def test_what_does_not_end_is_the_messages_own_failure(member, broker, rests):
 
     assert calls == [1] * MOST_TIMES
     assert len(rests) == MOST_TIMES - 1
+    assert all(FIRST_REST * 2**n / 2 <= rest <= FIRST_REST * 2**n for n, rest in enumerate(rests))
     assert DeadLetter.objects.get().attempts == 1
 
 
