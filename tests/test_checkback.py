@@ -1,6 +1,7 @@
 import threading
 from contextlib import closing
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection
@@ -413,7 +414,7 @@ def test_nothing_is_taken_beside_one_that_is_suspected_nor_it_beside_others():
     machine._take()
     assert [half.pk for half in machine._waiting] == [second.pk]
     due()
-    machine._crew._returned = ["something that runs"]
+    machine._crew = SimpleNamespace(has_room=True, is_busy=True)
     machine._waiting.clear()
     machine._complain = lambda: None
     machine._start = machine._write_down = lambda: 0
