@@ -36,12 +36,13 @@ class SteppedRelay(Relay):
 
 
 class Timed(Later):
-    """A thread of which is known when it was asked for what it does."""
+    """A thread of which is known when it was asked for what it does; it may also be prompt, and do it at once."""
 
     def __init__(self, promises: Promises) -> None:
         super().__init__()
         self.promises = promises
         self.asked_at: float | None = None
+        self.is_prompt = True
 
     def submit(self, do: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         since = self.asked_at = self.promises.clock.now()
@@ -50,7 +51,10 @@ class Timed(Later):
             with self.promises.in_hand(since):
                 return do(*args, **kwargs)
 
-        return super().submit(do_it_now)
+        future = super().submit(do_it_now)
+        if self.is_prompt:
+            self.work()
+        return future
 
 
 def wait_for_threads(patches: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,11 @@ class PipelinedRelays(Relays):
             relay.threads[thread].work(most)
             self.broker.reset()
 
+    @rule(place=places, thread=strategies.sampled_from(THREADS), is_prompt=strategies.booleans())
+    def hurry_a_thread(self, place: int, thread: str, is_prompt: bool) -> None:
+        """Let a thread from now on do at once what it is asked for, or wait as long as it can."""
+        self.relay(place).threads[thread].is_prompt = is_prompt
+
     def heal(self) -> None:
         self.is_healing = True
         super().heal()
