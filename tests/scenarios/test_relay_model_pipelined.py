@@ -9,6 +9,9 @@ from tests.scenarios.model import BROKER, HOLDING, Answer
 from tests.scenarios.stepped import THREADS, SteppedRelay, wait_for_threads
 from tests.scenarios.test_relay_model import TICK, Relays, answers, places, tell_stories
 
+PAGE = 3
+"""Fewer than are often published at once, so that there is something to be read ahead."""
+
 
 class PipelinedRelays(Relays):
     """What a relay's threads were asked for they do when it cannot wait any longer, or when the story says so."""
@@ -50,6 +53,6 @@ class PipelinedRelays(Relays):
 
 @pytest.mark.once
 @pytest.mark.django_db
-@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=6)
+@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=PAGE)
 def test_whatever_happens_to_relays_that_read_ahead_the_promises_are_kept() -> None:
     tell_stories(PipelinedRelays)
