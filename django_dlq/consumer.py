@@ -20,6 +20,7 @@ from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
 from django_dlq.consuming.hand import Delivery, Hand
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
+from django_dlq.consuming.rates import UNLIMITED, Rates
 from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
 from django_dlq.consuming.storm import StormGuard
@@ -72,7 +73,9 @@ class Consumer:
         self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
         self._hand = Hand()
-        self._pace = Pace(() if inline else self._handlers, self._circuits)
+        # For those who make the group's retries in the same process, too.
+        self.rates = UNLIMITED if inline else Rates(self._handlers)
+        self._pace = Pace(self.rates, self._circuits)
         self._hanging: Call | None = None
         # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
         self._held = 0

@@ -17,6 +17,7 @@ from django_dlq.conf import conf
 from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.quiet import quiet
+from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
 from django_dlq.consuming.stops import Stops
 from django_dlq.consuming.watch import Watch, what_it_was_doing
@@ -38,6 +39,9 @@ SECONDS_PER_ROUND = 1.0
 MOST_THREADS = 8
 """In which a consumer makes retries beside its fresh messages."""
 
+LONGEST_WAIT = 0.1
+"""Seconds that it waits for a handler's rate before it looks whether something of another handler is due."""
+
 CLAIM = timedelta(seconds=10)
 """How long nobody else takes what was claimed, until its attempt has locked it; after a death it waits so long."""
 
@@ -49,10 +53,12 @@ class Retries:
     """Run the attempts that are due, of one group or of all.
 
     Several may run side by side: a letter that one has in hand, others pass over. The attempts of a group that is
-    stopped in this release are left for later.
+    stopped in this release are left for later. `rates`: those that others in this process keep to as well.
     """
 
-    def __init__(self, group: str | None = None, *, shared: Shared | None = None) -> None:
+    def __init__(
+        self, group: str | None = None, *, rates: Rates | None = None, shared: Shared | None = None
+    ) -> None:
         own = handlers.handlers if group is None else handlers.expect(group)
         self.group = group
         self._own = own
@@ -62,17 +68,19 @@ class Retries:
         self._stopped: Collection[str] = ()
         # One that shares its work looks for some only while others have some: so no more look when all is quiet.
         self._helps = shared is not None
-        self._shared = shared or Shared()
+        self._shared = shared or Shared(rates or Rates(own))
+        # Whether something was due at the end of the last round, and had to wait for its handler's rate.
+        self.is_busy = False
         self._interrupted: list[DeadLetter] = []
         self._watch: Watch | None = None
 
     @classmethod
-    def several(cls, group: str) -> "list[Retries]":
+    def several(cls, group: str, *, rates: Rates | None = None) -> "list[Retries]":
         """Return as many as calls of the group's handlers may run at once, to run in threads of one process.
 
         So a retry that takes long, or hangs, holds up those of its own handler at most.
         """
-        first = cls(group)
+        first = cls(group, rates=rates)
         most = min(MOST_THREADS, sum(handler.concurrency for handler in first._own))
         alone = connections[_database()].vendor == "sqlite"
         return [first, *(cls(group, shared=first._shared) for _ in range(0 if alone else most - 1))]
@@ -83,8 +91,11 @@ class Retries:
         return conf.DLQ_CONSUMER_GRACE.total_seconds()
 
     def run_once(self) -> int:
-        """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
-        made, began, self._stopped = 0, time.monotonic(), ()
+        """Make attempts that are due, up to a hundred and for about a second; return how many were made.
+
+        While all that is due has to wait for its handler's rate, it does so here, for as long.
+        """
+        made, began, self._stopped, self.is_busy = 0, time.monotonic(), (), False
         if self._helps and not self._shared.is_busy:
             return 0
         self._stopped = self._stops.look().keys()
@@ -95,8 +106,11 @@ class Retries:
         self._circuits.look()
         for name in self._circuits.to_replay:
             dependencies.replay_some(name)
-        while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND and self._attempt_next():
-            made += 1
+        while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND:
+            if self._attempt_next():
+                made += 1
+            elif made or not self._waits_for_a_rate():
+                break
         return made
 
     def close(self) -> None:
@@ -108,18 +122,30 @@ class Retries:
     def _attempt_next(self) -> bool:
         """Make one attempt; of handlers whose circuit is not closed only if one of their messages is to be tried."""
         blocked = [handler for handler in self._handlers if self._circuits.blocks(handler)]
-        if self._attempt(~_of(blocked) if blocked else Q()):
+        if self._attempt(*self._claim(~_of(blocked) if blocked else Q())):
             return True
         for handler in blocked:
+            if self._shared.is_full(handler):
+                continue
             # Claimed before the attempt's transaction, which would keep the circuit's row locked.
             if self._due(_of([handler])).exists() and self._circuits.allowance(handler):
-                if self._attempt(_of([handler])):
+                if self._attempt(*self._claim(_of([handler]), is_trial=True)):
                     return True
                 self._circuits.ended(handler, was_called=False)
         return False
 
-    def _attempt(self, condition: Q) -> bool:
-        letter, handler = self._claim(condition)
+    def _waits_for_a_rate(self) -> bool:
+        """Wait for a moment if something is due whose handler's rate holds it up; return whether there is."""
+        slow = [] if self._helps else [handler for handler in self._own if self._shared.is_too_soon(handler)]
+        wanted = [handler for handler in slow if self._due(_taken_by(handler)).exists()]
+        for handler in wanted:
+            self._shared.rates.want(handler, "retries")
+        self.is_busy = bool(wanted)
+        if wanted:
+            time.sleep(min(self._shared.rates.wait("retries"), LONGEST_WAIT))
+        return self.is_busy
+
+    def _attempt(self, letter: DeadLetter | None, handler: Handler | None) -> bool:
         if letter is None:
             return False
         try:
@@ -130,14 +156,26 @@ class Retries:
             self._shared.ended(handler)
         return True
 
-    def _claim(self, condition: Q) -> tuple[DeadLetter | None, Handler | None]:
-        """Take the letter that is due longest, of handlers that may be called now, so that nobody else does.
+    def _claim(self, condition: Q, *, is_trial: bool = False) -> tuple[DeadLetter | None, Handler | None]:
+        """Take the letter that is due longest, of handlers that may be called now, so that nobody else does."""
+        with self._shared.claiming():
+            full = [handler for handler in self._own if self._shared.is_full(handler)]
+            if full and not is_trial and not self._shared.may_look_past(full):
+                return None, None
+            began = time.monotonic()
+            past = ~reduce(or_, map(_taken_by, full)) if full else Q()
+            letter, handler = self._claim_first(condition & past)
+            if full and letter is None:
+                self._shared.found_nothing_past(full, seconds=time.monotonic() - began)
+            return letter, handler
+
+    def _claim_first(self, condition: Q) -> tuple[DeadLetter | None, Handler | None]:
+        """Do so among these; for whoever lets nobody else claim meanwhile.
 
         The first death is counted here; what a process has died with already waits to be alone before more are.
         """
-        with self._shared.claiming(), transaction.atomic(using=_database()):
-            full = [handler for handler in self._own if self._shared.is_full(handler)]
-            letter = self._lock_next(condition & ~_named(full) if full else condition)
+        with transaction.atomic(using=_database()):
+            letter = self._lock_next(condition)
             if letter is None:
                 return None, None
             counted = {} if letter.deaths else {"deaths": 1}
@@ -229,15 +267,10 @@ def _untried(letter: DeadLetter, **changes: Any) -> None:
     claimed.filter(state=State.RETRYING).update(deaths=letter.deaths, next_attempt_at=letter.next_attempt_at, **changes)
 
 
-def _named(some: Sequence[Handler]) -> Q:
-    """Return the condition of what these handlers have failed on."""
-    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some))
-
-
 def _of(some: Sequence[Handler]) -> Q:
     """Return the condition of what these handlers have failed on, or of what waits for the same as they."""
     waiting = Q(dependency__in={handler.depends_on for handler in some})
-    return _named(some) | waiting
+    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some), waiting)
 
 
 def _taken_by(handler: Handler) -> Q:
