@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Any
 
@@ -16,6 +16,7 @@ from django_dlq import burial, dependencies, failures, inbox, signals, tracing
 from django_dlq.conf import conf
 from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.contention import over_contention
 from django_dlq.consuming.quiet import quiet
 from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
@@ -189,11 +190,8 @@ class Retries:
         try:
             if letter.deaths and not mine.filter(deaths=letter.deaths).update(deaths=letter.deaths + 1):
                 return  # another process has it, since it took long to be alone
-            with transaction.atomic(using=_database()), self._shared.attempting(letter):
-                locked = mine.filter(deaths=letter.deaths + 1).select_for_update(skip_locked=_can_skip())
-                if locked.values_list("pk").first() is None:
-                    return
-                tell = _handle(letter, handler, self._circuits)
+            attempt = partial(self._handle_locked, letter, handler, mine.filter(deaths=letter.deaths + 1))
+            tell = over_contention(attempt, using=_database())
         except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
             if isinstance(error, KeyboardInterrupt) or lost_connection(error):
                 self._interrupted.append(letter)
@@ -201,6 +199,15 @@ class Retries:
             self._fail(letter, handler, error)
         else:
             tell()
+
+    def _handle_locked(
+        self, letter: DeadLetter, handler: Handler | None, mine: QuerySet[DeadLetter]
+    ) -> Callable[[], None]:
+        with transaction.atomic(using=_database()), self._shared.attempting(letter):
+            locked = mine.select_for_update(skip_locked=_can_skip())
+            if locked.values_list("pk").first() is None:
+                return _tell_nothing  # another process has it, or somebody has acted on it
+            return _handle(letter, handler, self._circuits)
 
     def _forgive(self) -> None:
         """Take back the deaths that were counted for attempts which the database has interrupted, now that it is back.
@@ -304,6 +311,10 @@ def _handle(letter: DeadLetter, handler: Handler | None, circuits: Circuits) -> 
             signals.tell(signals.message_skipped, Retries, message=message, why="duplicate")
 
     return tell
+
+
+def _tell_nothing() -> None:
+    pass
 
 
 def _message(letter: DeadLetter) -> ReceivedMessage:
