@@ -25,10 +25,10 @@ from django_dlq.consuming.settling import bury_hanging, delivery_of
 from django_dlq.consuming.settling import settle as settle_work
 from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.suspicion import Suspicion
-from django_dlq.consuming.watch import Watch, what_it_was_doing
+from django_dlq.consuming.watch import Watch, last_words, tell_of_hanging, what_it_was_doing
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Place, Record
-from django_dlq.registry import handlers
+from django_dlq.registry import Running, handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
 
@@ -274,26 +274,27 @@ class Consumer:
     def _give_up(self, call: Call) -> None:
         """Store a failed attempt for the messages of a handler that hangs, and end the process in its place.
 
-        Python cannot stop a thread. What else was in hand is rolled back and delivered again.
+        Python cannot stop a thread. What else was in hand is rolled back and delivered again. If the attempt cannot be
+        stored, it is not counted, and its message is delivered again too.
         """
-        handler, messages = call.about
+        running: Running = call.about
         hanging = self._hanging_deliveries(call)
         if not hanging:
             return  # it has ended after all
-        signals.tell(signals.handler_hangs, Consumer, handler=handler, messages=messages, overtime=call.overtime)
-        try:
-            with suppress(DatabaseError, BrokerUnavailable):  # then it costs no attempt, and is delivered again
-                for delivery in hanging:
-                    bury_hanging(delivery, what_it_was_doing(call))
-                self._hand.returned(hanging)
-                self._suspicion.returned(hanging)
-                self._suspicion.forget()
-        finally:
-            self.abandon()
-            end_process()
+        tell_of_hanging(call, Consumer)
+        with last_words(self._abandon_and_end), suppress(DatabaseError, BrokerUnavailable):
+            for delivery in hanging:
+                bury_hanging(delivery, what_it_was_doing(call), is_handler=running.is_handler)
+            self._hand.returned(hanging)
+            self._suspicion.returned(hanging)
+            self._suspicion.forget()
+
+    def _abandon_and_end(self) -> None:
+        self.abandon()
+        end_process()
 
     def _hanging_deliveries(self, call: Call) -> list[Delivery]:
-        _, messages = call.about
+        messages = call.about.messages
         return [delivery for delivery in list(self._hand.running) if _is_one_of(delivery, messages)]
 
 

@@ -1,6 +1,5 @@
 """Try again what failed, when it is due."""
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -21,12 +20,12 @@ from django_dlq.consuming.quiet import quiet
 from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
 from django_dlq.consuming.stops import Stops
-from django_dlq.consuming.watch import Watch, what_it_was_doing
+from django_dlq.consuming.watch import Watch, last_words, tell_of_hanging, what_it_was_doing
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.models import DeadLetter, State, in_future
-from django_dlq.registry import Handler, handlers
+from django_dlq.registry import Handler, Running, handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
 
@@ -46,9 +45,6 @@ LONGEST_WAIT = 0.1
 CLAIM = timedelta(seconds=10)
 """How long nobody else takes what was claimed, until its attempt has locked it; after a death it waits so long."""
 
-SECONDS_TO_WRITE = 5.0
-"""That a handler hangs; then the process ends in any case."""
-
 
 class Retries:
     """Run the attempts that are due, of one group or of all.
@@ -57,9 +53,7 @@ class Retries:
     stopped in this release are left for later. `rates`: those that others in this process keep to as well.
     """
 
-    def __init__(
-        self, group: str | None = None, *, rates: Rates | None = None, shared: Shared | None = None
-    ) -> None:
+    def __init__(self, group: str | None = None, *, rates: Rates | None = None, shared: Shared | None = None) -> None:
         own = handlers.handlers if group is None else handlers.expect(group)
         self.group = group
         self._own = own
@@ -196,7 +190,8 @@ class Retries:
             if isinstance(error, KeyboardInterrupt) or lost_connection(error):
                 self._interrupted.append(letter)
                 raise
-            self._fail(letter, handler, error)
+            with self._shared.attempting(letter):
+                self._fail(letter, handler, error)
         else:
             tell()
 
@@ -233,17 +228,17 @@ class Retries:
         attempt = self._shared.attempts.get(call.thread)
         if attempt is None:
             return  # a fresh message's
-        handler, messages = call.about
-        signals.tell(signals.handler_hangs, Retries, handler=handler, messages=messages, overtime=call.overtime)
-        last = threading.Timer(SECONDS_TO_WRITE, end_process)
-        last.daemon = True
-        last.start()
-        try:
-            with suppress(Exception):
-                attempt.driver.close()
-                failures.bury_hanging(messages[0], handler, what_it_was_doing(call), letter=attempt.letter)
-        finally:
-            end_process()
+        running: Running = call.about
+        tell_of_hanging(call, Retries)
+        with last_words(end_process), suppress(Exception):
+            attempt.driver.close()
+            failures.bury_hanging(
+                running.messages[0],
+                running.handler,
+                what_it_was_doing(call),
+                letter=attempt.letter,
+                is_handler=running.is_handler,
+            )
 
     def _lock_next(self, condition: Q) -> DeadLetter | None:
         """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it."""

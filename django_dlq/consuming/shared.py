@@ -13,7 +13,6 @@ from django_dlq.consuming.rates import Rates
 from django_dlq.models import DeadLetter
 from django_dlq.registry import Handler
 
-
 TIMES_AS_LONG = 20
 LONGEST_REST = 1.0
 """Seconds: the most that nobody looks past the handlers that are full, however long a look takes."""
