@@ -17,7 +17,7 @@ from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
-from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.hand import Delivery, Hand, size
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.rates import UNLIMITED, Rates
@@ -77,8 +77,9 @@ class Consumer:
         self.rates = UNLIMITED if inline else Rates(self._handlers)
         self._pace = Pace(self.rates, self._circuits)
         self._hanging: Call | None = None
-        # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
-        self._held = 0
+        # What of the hand waits for long, in partitions from which nothing more comes meanwhile.
+        self._held: Sequence[Delivery] = ()
+        self._held_bytes = 0
         self._holds = False
         # Whether handlers still ran when it was closed.
         self.has_left_some_behind = False
@@ -176,14 +177,15 @@ class Consumer:
         return skipped
 
     def _hold(self, member: Membership) -> None:
-        """Let nothing more come from partitions where messages wait for a circuit: it is cheaper kept at the broker."""
-        held = [] if self._circuits.is_closed else self._hand.held(self._circuits.blocks)
+        """Let nothing more come from partitions where messages wait for long, so that there is room for the others'."""
+        held = self._pace.held(self._hand, is_full=not self._room())
         if held or self._holds:
             can_hold = member.hold({delivery.place for delivery in held})
-            self._held, self._holds = len(held) if can_hold else 0, bool(held)
+            self._held, self._holds = held if can_hold else (), bool(held)
+            self._held_bytes = size(self._held)
 
     def _lacks_work(self) -> bool:
-        return not self._hand or (len(self._hand) == self._held and self._room() > 0)
+        return not self._hand or (len(self._hand) == len(self._held) and self._room() > 0)
 
     def _room(self) -> int:
         """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
@@ -192,8 +194,8 @@ class Consumer:
         at_once, most = self._at_once, self._at_once * self.threads
         if self._suspicion.is_careful:  # what is in hand when it dies, others will do one by one
             at_once = most = min(at_once, max(MOST_WITH_CARE, self._running_at_once))
-        free = most - (len(self._hand) - self._held)
-        return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
+        free = most - (len(self._hand) - len(self._held))
+        return min(free, at_once) if 2 * free >= at_once and self._hand.bytes - self._held_bytes < MOST_BYTES else 0
 
     @property
     def _at_once(self) -> int:

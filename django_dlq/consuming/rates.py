@@ -56,16 +56,13 @@ class Rates:
 
     While both fresh messages and retries of a handler are held up by its rate, they have their turns one after the
     other, so that neither starves. What two threads take at the same moment may be more than was there: it is a debt,
-    which is paid before anybody is given more.
+    which is paid before anybody is given more. `limited`: the handlers that have a rate, in messages per second.
     """
 
     def __init__(self, handlers: Collection[Handler]) -> None:
         self._alone = threading.Lock()
-        self._limits = {
-            handler.name: Limit(TokenBucket(handler.messages_per_second))
-            for handler in handlers
-            if handler.messages_per_second is not None
-        }
+        self.limited = [(handler, rate) for handler in handlers if (rate := handler.messages_per_second) is not None]
+        self._limits = {handler.name: Limit(TokenBucket(rate)) for handler, rate in self.limited}
 
     def there(self, handler: Handler, side: Side) -> int:
         """Return how many messages the handler may be given now."""

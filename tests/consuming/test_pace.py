@@ -1,7 +1,7 @@
 import pytest
 
 from django_dlq.consuming import rates
-from django_dlq.consuming.hand import Delivery
+from django_dlq.consuming.hand import Delivery, Hand
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.rates import UNLIMITED, Rates
 from django_dlq.message import ReceivedMessage, Record
@@ -71,3 +71,36 @@ def test_a_batch_takes_a_token_for_each_message(clock):
     limited.started(work(handler, 9))
     assert limited.allowance(handler) == 0
     assert limited.wait() == pytest.approx(0.1)
+
+
+class TestHeld:
+    """Whose partitions are to bring no more."""
+
+    def hand_of(self, *counts):
+        hand = Hand()
+        for handler, count in counts:
+            for delivery in work(handler, count):
+                hand.take(delivery)
+        return hand
+
+    def held(self, pace, hand, *, is_full=True):
+        return len(pace.held(hand, is_full=is_full))
+
+    def test_with_more_than_two_seconds_of_its_messages_in_hand_until_there_is_one(self):
+        handler, other = of(messages_per_second=10), of(len)
+        limited = Pace(Rates([handler, other]))
+        assert self.held(limited, self.hand_of((handler, 20), (other, 100))) == 0
+        assert self.held(limited, self.hand_of((handler, 21), (other, 100))) == 21
+        assert self.held(limited, self.hand_of((handler, 11), (other, 100)), is_full=False) == 11
+        assert self.held(limited, self.hand_of((handler, 10), (other, 100))) == 0
+        assert self.held(limited, self.hand_of((handler, 11), (other, 100))) == 0
+
+    def test_a_slow_one_may_have_one_in_hand(self):
+        handler = of(messages_per_second=0.001)
+        limited = Pace(Rates([handler]))
+        assert self.held(limited, self.hand_of((handler, 1))) == 0
+        assert self.held(limited, self.hand_of((handler, 2))) == 2
+
+    def test_while_there_is_room_for_others_nobodys_are(self):
+        handler = of(messages_per_second=1)
+        assert self.held(Pace(Rates([handler])), self.hand_of((handler, 50)), is_full=False) == 0
