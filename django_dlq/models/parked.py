@@ -32,11 +32,11 @@ def release_first(key: WaitingKey, *, actor: Actor, after: int | None = None) ->
     """
     # Locking, so that MySQL reads what is there now and not what was when this transaction began.
     parked = DeadLetter.objects.in_order(key.order_key).parked().select_for_update()
-    first = parked.first()
+    first = parked.defer("body", "traceback").first()
     if first is None:
         key.delete()
         return False
-    first.move("release", next_attempt_at=DatabaseNow())
+    first.move("release", reread=False, next_attempt_at=DatabaseNow())
     DeadLetterEvent.objects.note(first, Kind.RELEASED, actor=actor, data={"after": after} if after else {})
     return True
 
