@@ -9,7 +9,7 @@ from django_dlq.consuming.rates import Rates
 from django_dlq.registry import Handler
 
 SECONDS_IN_HAND = 1.0
-"""Of a handler's messages at its rate: with twice as many in hand no more are taken, until they are no more than these."""
+"""Of a handler's messages at its rate: with twice as many in hand no more are taken, until it is these at most."""
 
 
 class Pace:
