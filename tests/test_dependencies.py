@@ -4,9 +4,10 @@ import pytest
 from django.test import override_settings
 
 from django_dlq import dependencies
+from django_dlq.consuming.due import ORPHANED_AFTER
 from django_dlq.exceptions import ReasonRequired, UnknownDependency
 from django_dlq.models import Circuit, DeadLetter, Dependency, OutboxMessage, State, in_future
-from django_dlq.retries import ORPHANED_AFTER, Retries
+from django_dlq.retries import Retries
 from tests.letters import consumer_letter, timeline
 from tests.outages import NAME, Logistics, circuit, let_time_pass, open_by_itself
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
-from django_dlq.consuming import rates, shared
+from django_dlq.consuming import attempts, rates, shared
 from django_dlq.consuming.quiet import Quiet
 from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
@@ -275,7 +275,7 @@ def test_what_somebody_decided_during_a_failing_attempt_stands(registry, monkeyp
 
 def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
     handled_by(registry, raising(OperationalError("gone")))
-    monkeypatch.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+    monkeypatch.setattr(attempts, "lost_connection", lambda error: isinstance(error, OperationalError))
     due()
 
     with pytest.raises(OperationalError):
@@ -284,7 +284,7 @@ def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
 
 
 def test_an_error_before_there_is_a_letter_is_raised(monkeypatch):
-    monkeypatch.setattr(Retries, "_lock_next", lambda *_: pytest.fail("as a database would"))
+    monkeypatch.setattr(retries, "lock_first", lambda *_: pytest.fail("as a database would"))
 
     with pytest.raises(pytest.fail.Exception):
         Retries().run_once()
@@ -422,7 +422,7 @@ class TestDeaths:
         letter = due()
         machine = Retries()
         with monkeypatch.context() as broken:
-            broken.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+            broken.setattr(attempts, "lost_connection", lambda error: isinstance(error, OperationalError))
             for _ in range(5):
                 with pytest.raises(OperationalError):
                     machine.run_once()
