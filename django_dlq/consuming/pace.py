@@ -1,7 +1,7 @@
 """How many messages each handler may be given now: by its rate, its running calls, and the circuit of what it needs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.hand import Delivery, Hand, handler_of
@@ -40,12 +40,12 @@ class Pace:
         """Count its end."""
         self._running[handler_of(work[0]).name] -= 1
 
-    def held(self, hand: Hand, *, is_full: bool) -> list[Delivery]:
+    def held(self, hand: Hand, *, is_full: Callable[[], bool]) -> list[Delivery]:
         """Return what waits in hand for so long that its partitions shall bring no more: it is cheaper kept there.
 
         That is what waits for a circuit, and, if the hand is full or was, what waits for its handler's rate.
         """
-        if is_full or self._slow:
+        if self._rates.limited and (self._slow or is_full()):
             self._slow = {handler.name for handler, rate in self._rates.limited if self._is_slow(handler, rate, hand)}
         if not self._slow and self._circuits.is_closed:
             return []

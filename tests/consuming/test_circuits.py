@@ -382,7 +382,7 @@ class TestBeside:
         assert len(boxes()) == 260
 
     def test_large_messages_that_wait_leave_room_for_others(self, busy, dlq, member, monkeypatch):
-        monkeypatch.setattr("django_dlq.consumer.MOST_BYTES", 10)
+        monkeypatch.setattr("django_dlq.consuming.room.MOST_BYTES", 10)
         consumer = member()
         for _ in range(20):
             work(consumer)

@@ -84,7 +84,7 @@ class TestHeld:
         return hand
 
     def held(self, pace, hand, *, is_full=True):
-        return len(pace.held(hand, is_full=is_full))
+        return len(pace.held(hand, is_full=lambda: is_full))
 
     def test_with_more_than_two_seconds_of_its_messages_in_hand_until_there_is_one(self):
         handler, other = of(messages_per_second=10), of(len)

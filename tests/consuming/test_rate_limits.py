@@ -38,5 +38,5 @@ def test_what_was_held_at_the_broker_comes_when_its_time_has_come(dlq, member, s
     monkeypatch.setattr(pace, "SECONDS_IN_HAND", 0.05)
     publish("orders", range(30))
     consumer = member(pack, rate_limit="40/s")
-    run_until(lambda: consumer._held, consumer)
+    run_until(lambda: consumer._space._held, consumer)
     run_until(lambda: boxes() == list(range(30)), consumer)

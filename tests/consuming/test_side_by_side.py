@@ -212,8 +212,8 @@ def test_what_hangs_elsewhere_in_the_process_is_not_the_consumers(member, broker
     monkeypatch.setattr(consumer, "end_process", lambda: pytest.fail("the consumer's own handlers go on"))
     reported = []
     shipping = member(pack, concurrency=concurrency, timeout=timedelta(minutes=1))
-    report = shipping._report
-    monkeypatch.setattr(shipping, "_report", lambda call: (report(call), reported.append(call)))
+    report = shipping._hanging.report
+    monkeypatch.setattr(shipping._hanging, "report", lambda call: (report(call), reported.append(call)))
     retried = ReceivedMessage.of(record(9), "shipping")
     with within(timedelta(microseconds=1), about=Running(None, [retried])):
         run_until(lambda: reported, shipping)
