@@ -201,7 +201,7 @@ def _holds(row: OutboxMessage, failure: Failure) -> bool:
 
 def _resolve(letters: QuerySet[DeadLetter], actor: Source) -> None:
     for letter in letters.filter(state=State.REPLAYING):
-        with suppress(IllegalTransition), transaction.atomic(using=_database()):  # somebody was faster
+        with transaction.atomic(using=_database()), suppress(IllegalTransition):  # somebody was faster
             resolve(letter, actor=actor.value)
 
 

@@ -221,9 +221,12 @@ class DeadLetter(StoredMessage):
 
     def failed_again(self, verb: str, *, delay: timedelta | None, **columns: Any) -> None:
         """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt."""
-        next_attempt = None if delay is None else in_future(delay)
-        counted = {"attempts": F("attempts") + 1, "last_failed_at": DatabaseNow(), "next_attempt_at": next_attempt}
-        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **counted, **columns)
+        columns |= {
+            "attempts": F("attempts") + 1,
+            "last_failed_at": DatabaseNow(),
+            "next_attempt_at": None if delay is None else in_future(delay),
+        }
+        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **columns)
 
     def publisher_headers(self) -> Headers:
         """Return the headers without those that this app set, which a replay sets anew."""

@@ -4,14 +4,30 @@ import pytest
 from django.core.management import call_command
 from django.db import transaction
 
-from django_dlq import inbox, outbox
+from django_dlq import consumer, inbox, outbox
 from django_dlq.conf import conf
+from django_dlq.consumer import Consumer
 from django_dlq.consuming import pace
 from tests.consuming.shipping import boxes, pack, run_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SLOW, FREE = range(1000), range(1000, 1200)
+GROUP = "shipping"
+SLOW, FREE = range(300), range(300, 400)
+
+
+@pytest.fixture
+def consume(dlq, registry):
+    """Consume, not as tests do but as a process does, what the group's handlers take."""
+    members = []
+
+    def make():
+        members.append(Consumer(GROUP))
+        return members[-1]
+
+    yield make
+    for member in members:
+        member.close()
 
 
 def publish(topic, numbers):
@@ -20,23 +36,26 @@ def publish(topic, numbers):
     call_command("dlq_relay", "--once")
 
 
-def test_the_others_messages_go_on_and_the_backlog_stays_in_the_broker(dlq, member, group, settings):
+def test_the_others_messages_go_on_and_the_backlog_stays_in_the_broker(dlq, consume, settings):
     settings.DLQ_CONSUMER_BATCH = 20
-    inbox.handler("mail", group=group)(pack)
+    slow = []
+    inbox.handler("orders", group=GROUP, rate_limit="1/min")(slow.append)
+    inbox.handler("mail", group=GROUP)(pack)
     publish("orders", SLOW)
     publish("mail", FREE)
-    slow = []
-    consumer = member(slow.append, rate_limit="1/min")
-    run_until(lambda: boxes() == list(FREE), consumer)
+    member = consume()
+    run_until(lambda: boxes() == list(FREE), member)
     assert len(slow) == 1
     partitions = len({record.place for record in dlq.broker.records("orders")})
-    assert len(consumer._hand) <= partitions * conf.DLQ_CONSUMER_BATCH < len(SLOW)
+    assert len(member._hand) <= partitions * conf.DLQ_CONSUMER_BATCH < len(SLOW)
 
 
-def test_what_was_held_at_the_broker_comes_when_its_time_has_come(dlq, member, settings, monkeypatch):
+def test_what_was_held_at_the_broker_comes_when_its_time_has_come(consume, settings, monkeypatch):
     settings.DLQ_CONSUMER_BATCH = 5
-    monkeypatch.setattr(pace, "SECONDS_IN_HAND", 0.05)
+    monkeypatch.setattr(pace, "SECONDS_IN_HAND", 0.02)
+    monkeypatch.setattr(consumer, "SECONDS_BETWEEN_COMMITS", 0.02)
+    inbox.handler("orders", group=GROUP, rate_limit="40/s")(pack)
     publish("orders", range(30))
-    consumer = member(pack, rate_limit="40/s")
-    run_until(lambda: consumer._space._held, consumer)
-    run_until(lambda: boxes() == list(range(30)), consumer)
+    member = consume()
+    run_until(lambda: member._space._held, member)
+    run_until(lambda: boxes() == list(range(30)), member)

@@ -9,7 +9,10 @@ from tests.scenarios.conftest import MakeStage
 from tests.scenarios.feed import Feed
 from tests.shop.models import Box
 
-pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+
+SECONDS = 200.0
+"""A broker without the settings of tests/services/kafka.py misses a member that was killed after 45."""
 
 
 def test_when_one_of_two_members_is_killed_the_other_takes_over_and_each_message_is_handled_once(
@@ -29,7 +32,7 @@ def test_when_one_of_two_members_is_killed_the_other_takes_over_and_each_message
     feed.send(1000)
     killed.process.kill()
     feed.send(1000)
-    stage.until(stage.is_consumed)
+    stage.until(stage.is_consumed, seconds=SECONDS)
     assert Counter(Box.objects.values_list("order", flat=True)) == Counter(feed.orders)
     assert InboxMessage.objects.count() == len(feed.orders)
     survivor.stop()

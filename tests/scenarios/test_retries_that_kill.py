@@ -21,6 +21,8 @@ def test_a_retry_that_kills_its_process_is_a_dead_letter_after_some_deaths_and_a
 ) -> None:
     monkeypatch.setenv("SCENARIO_CONCURRENCY", "4")
     monkeypatch.setenv("SCENARIO_DEATHS", str(DEATHS))
+    # Long enough for the offsets of fresh messages to pass before: these are not what is to come again.
+    monkeypatch.setenv("SCENARIO_RETRY", "3")
     stage = make_stage(kafka, partitions=2)
     feed = Feed(stage, keys=50, repeats=0, failures=0.1, stumbles=[STUMBLES])
     feed.send(100)
