@@ -6,17 +6,23 @@ page. All goes to the server at once, as one transaction, which leaves nothing b
 """
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_dlq.conf import conf
 
 Row = TypeVar("Row")
 
 ALONG_INDEXES: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
 """What the planner must not choose."""
 
+LONGEST_WAIT: Final = timedelta(seconds=5)
+"""For a lock: whoever reads has to go on, if only to say that he cannot, and to keep his lanes."""
+
 _PLANNING: Final = " ".join(f"SET LOCAL {name} TO {value};" for name, value in ALONG_INDEXES.items())
-_UNDO: Final = " ".join(f"SET LOCAL {name} TO DEFAULT;" for name in ALONG_INDEXES)
+_UNDO: Final = " ".join(f"SET LOCAL {name} TO DEFAULT;" for name in [*ALONG_INDEXES, "lock_timeout"])
 
 
 def can_read(connection: BaseDatabaseWrapper) -> bool:
@@ -32,9 +38,11 @@ def read(
 ) -> list[Row]:
     """Return the rows of a SELECT, each made from its columns. A body comes as bytes, not as hex digits.
 
-    The driver makes them one by one: to make them from a list of tuples takes the memory of all of them twice.
+    The driver makes them one by one: to make them from a list of tuples takes the memory of all of them twice. Raises
+    OperationalError where a lock is waited for too long, for LONGEST_WAIT or a third of a relay's lease.
     """
-    statement = f"{_PLANNING} DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
+    wait = min(LONGEST_WAIT, conf.DLQ_RELAY_LEASE / 3) // timedelta(milliseconds=1)
+    statement = f"{_PLANNING} SET LOCAL lock_timeout TO {wait}; DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
     if connection.in_atomic_block:  # else its end is the end of all this
         statement += f"; CLOSE dlq; {_UNDO}"
     with connection.cursor() as cursor:
