@@ -101,11 +101,10 @@ def fail_again(letter: DeadLetter, failure: Failure, *, delay: timedelta | None)
 
 
 def resolve(letter: DeadLetter, *, actor: str, reason: str = "") -> None:
-    """Settle a letter whose message has been handled, or sent."""
-    with transaction.atomic(using=_database()):
-        letter.move("resolve")
-        DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
-        release_next(letter, actor=actor)
+    """Settle a letter whose message has been handled, or sent; in the caller's transaction."""
+    letter.move("resolve", reread=False)
+    DeadLetterEvent.objects.note(letter, Kind.RESOLVED, actor=actor, reason=reason)
+    release_next(letter, actor=actor)
 
 
 def skip(letter: DeadLetter, *, actor: str, reason: str) -> None:
@@ -202,7 +201,7 @@ def _holds(row: OutboxMessage, failure: Failure) -> bool:
 
 def _resolve(letters: QuerySet[DeadLetter], actor: Source) -> None:
     for letter in letters.filter(state=State.REPLAYING):
-        with suppress(IllegalTransition):  # somebody was faster
+        with transaction.atomic(using=_database()), suppress(IllegalTransition):  # somebody was faster
             resolve(letter, actor=actor.value)
 
 

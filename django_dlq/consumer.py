@@ -6,11 +6,9 @@ the two is committed may the message's offset pass, and only up to the first tha
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
-
-from django.db import DatabaseError
 
 from django_dlq import signals
 from django_dlq.brokers import brokers
@@ -18,30 +16,26 @@ from django_dlq.conf import conf
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
 from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.hanging import Hanging
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
-from django_dlq.consuming.settling import bury_hanging, delivery_of
+from django_dlq.consuming.rates import UNLIMITED, Rates
+from django_dlq.consuming.room import Room
+from django_dlq.consuming.settling import delivery_of
 from django_dlq.consuming.settling import settle as settle_work
 from django_dlq.consuming.storm import StormGuard
 from django_dlq.consuming.suspicion import Suspicion
-from django_dlq.consuming.watch import Watch, what_it_was_doing
+from django_dlq.consuming.watch import Watch
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Place, Record
 from django_dlq.registry import handlers
 from django_dlq.runner import end_process
-from django_dlq.time_limit import Call
 
 SECONDS_BETWEEN_COMMITS = 1.0
 """After so long a batch is interrupted: its offsets are committed, and a SIGTERM is heard."""
 
 SECONDS_BETWEEN_POLLS = 0.02
 """How long a message may lie at the broker while somebody is free and others are busy."""
-
-MOST_WITH_CARE = 20
-"""In hand where somebody has died, unless more are handled at once."""
-
-MOST_BYTES = 64_000_000
-"""Of bodies in hand: with more, nothing is taken until some are done."""
 
 TO_LEAVE = 5.0
 """Of the seconds that it has to end: those for the last commit and for leaving the group; a quarter, if it has few."""
@@ -67,16 +61,18 @@ class Consumer:
         self._member: Membership | None = None
         self._circuits = Circuits(self._handlers, inline=inline)
         self._guard = StormGuard(group, is_off=inline)
-        self._suspicion = Suspicion(group, most_in_hand=self._at_once * self.threads, is_off=inline)
+        self._hand = Hand()
+        self._space = Room(self._hand, self._handlers, threads=self.threads)
+        self._suspicion = Suspicion(group, most_in_hand=self._space.most_in_hand, is_off=inline)
         self._settle = self._suspicion.guard(partial(settle_work, circuits=self._circuits, guard=self._guard))
         self._crew: Crew = Alone(self._settle)
         self._watch: Watch | None = None
-        self._hand = Hand()
-        self._pace = Pace(() if inline else self._handlers, self._circuits)
-        self._hanging: Call | None = None
-        # How many of those in hand wait for a circuit, in partitions from which nothing more comes meanwhile.
-        self._held = 0
-        self._holds = False
+        # For those who make the group's retries in the same process, too.
+        self.rates = UNLIMITED if inline else Rates(self._handlers)
+        self._pace = Pace(self.rates, self._circuits)
+        self._hanging = Hanging(
+            self._hand, self._suspicion, is_alone=self.threads == 1, end=self._abandon_and_end, told_by=Consumer
+        )
         # Whether handlers still ran when it was closed.
         self.has_left_some_behind = False
 
@@ -155,7 +151,7 @@ class Consumer:
         if self.threads > 1:
             self._crew = Threads(self._settle, self.threads)
         if not self._inline and any(handler.timeout for handler in self._handlers):
-            self._watch = Watch(self._report, grace=self.grace)
+            self._watch = Watch(self._hanging.report, grace=self.grace)
         return Membership(brokers[self.broker].subscribe(self.topics, self.group))
 
     def _take(self, member: Membership, timeout: float) -> int:
@@ -172,33 +168,11 @@ class Consumer:
                 self._suspicion.took(delivery)
         return skipped
 
-    def _hold(self, member: Membership) -> None:
-        """Let nothing more come from partitions where messages wait for a circuit: it is cheaper kept at the broker."""
-        held = [] if self._circuits.is_closed else self._hand.held(self._circuits.blocks)
-        if held or self._holds:
-            can_hold = member.hold({delivery.place for delivery in held})
-            self._held, self._holds = len(held) if can_hold else 0, bool(held)
-
     def _lacks_work(self) -> bool:
-        return not self._hand or (len(self._hand) == self._held and self._room() > 0)
+        return not self._hand or (self._space.is_all_held and self._room() > 0)
 
     def _room(self) -> int:
-        """Return how many more may be in hand; none before half of it is free again, since polling costs time."""
-        if self._guard.is_stopped:
-            return 0
-        at_once, most = self._at_once, self._at_once * self.threads
-        if self._suspicion.is_careful:  # what is in hand when it dies, others will do one by one
-            at_once = most = min(at_once, max(MOST_WITH_CARE, self._running_at_once))
-        free = most - (len(self._hand) - self._held)
-        return min(free, at_once) if 2 * free >= at_once and self._hand.bytes < MOST_BYTES else 0
-
-    @property
-    def _at_once(self) -> int:
-        return max(conf.DLQ_CONSUMER_BATCH, *(handler.batch_size or 1 for handler in self._handlers))
-
-    @property
-    def _running_at_once(self) -> int:
-        return sum(handler.concurrency * (handler.batch_size or 1) for handler in self._handlers)
+        return 0 if self._guard.is_stopped else self._space.left(is_careful=self._suspicion.is_careful)
 
     def _work(self, member: Membership) -> int:
         started, settled = time.monotonic(), 0
@@ -207,9 +181,8 @@ class Consumer:
             self._suspicion.look()
             self._circuits.look()
             self._start_what_may()
-            self._hold(member)
-            if self._hanging is not None:
-                self._give_up(self._hanging)
+            self._space.hold(member, self._pace, is_careful=self._suspicion.is_careful)
+            self._hanging.look()
             if self._crew.is_busy:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left
                 settled += self._take_back(patience)
@@ -259,39 +232,9 @@ class Consumer:
             self._hand.revoke(places)
             self._suspicion.revoke(places, self._hand.running)
 
-    def _report(self, call: Call) -> None:
-        """Hear of a handler that hangs, from the watch's thread."""
-        if not self._hanging_deliveries(call):
-            return  # a retry beside this, or another consumer's, in this process
-        if self.threads > 1:
-            self._hanging = call  # the thread that has the hand ends the process
-        else:
-            self._give_up(call)  # it is that thread that hangs
-
-    def _give_up(self, call: Call) -> None:
-        """Store a failed attempt for the messages of a handler that hangs, and end the process in its place.
-
-        Python cannot stop a thread. What else was in hand is rolled back and delivered again.
-        """
-        handler, messages = call.about
-        hanging = self._hanging_deliveries(call)
-        if not hanging:
-            return  # it has ended after all
-        signals.tell(signals.handler_hangs, Consumer, handler=handler, messages=messages, overtime=call.overtime)
-        try:
-            with suppress(DatabaseError, BrokerUnavailable):  # then it costs no attempt, and is delivered again
-                for delivery in hanging:
-                    bury_hanging(delivery, what_it_was_doing(call))
-                self._hand.returned(hanging)
-                self._suspicion.returned(hanging)
-                self._suspicion.forget()
-        finally:
-            self.abandon()
-            end_process()
-
-    def _hanging_deliveries(self, call: Call) -> list[Delivery]:
-        _, messages = call.about
-        return [delivery for delivery in list(self._hand.running) if _is_one_of(delivery, messages)]
+    def _abandon_and_end(self) -> None:
+        self.abandon()
+        end_process()
 
 
 def settle(group: str, record: Record) -> None:
@@ -309,7 +252,3 @@ def _tell(delivery: Delivery) -> bool:
     elif delivery.outcome not in (None, "failed", "parked"):  # what was done about that has told of itself
         signals.tell(signals.message_skipped, Consumer, message=delivery.message, why=delivery.outcome)
     return delivery.outcome is not None
-
-
-def _is_one_of(delivery: Delivery, messages: Sequence[object]) -> bool:
-    return any(delivery.message is message for message in messages)

@@ -34,7 +34,7 @@ def settle(
     if isinstance(error, ProcessDied) and error.is_only_that:
         return _store(message, handler, Failure.of(error, message.group, handler.name), letter, delay=None)
     try:
-        with handler.limited():
+        with handler.limited(message):
             choice = handler.decide(message, error)
         is_final = handler.delay_after(message.attempt, error) is None
         if isinstance(choice, Compensate) and (is_final or not choice.after_retries):
@@ -62,13 +62,23 @@ def expect_life(deaths: int) -> None:
 
 
 def bury_hanging(
-    message: ReceivedMessage, handler: Handler, error: BaseException, *, letter: DeadLetter | None = None
+    message: ReceivedMessage,
+    handler: Handler,
+    error: BaseException,
+    *,
+    letter: DeadLetter | None = None,
+    is_handler: bool = True,
 ) -> None:
-    """Store a failed attempt whose handler does not end: to be retried or dead, as its rule and its policy say.
+    """Store a failed attempt that does not end: to be retried or dead, as its rule and its policy say.
 
     The transaction of that attempt is still open, in another thread, and holds the message's inbox row. So nothing can
-    be skipped or compensated before it is gone with its process: that is for the next attempt to come to.
+    be skipped or compensated before it is gone with its process: that is for the next attempt to come to. If it is not
+    the handler that hangs but what is called about its failure, no function of the handler is called here.
     """
+    if not is_handler:
+        delay = handler.delay_after(message.attempt, error)
+        _store(message, handler, Failure.of(error, message.group, handler.name), letter, delay=delay)
+        return
     is_dead = False
     try:
         is_dead = handler.decide(message, error) is Decision.DEAD
@@ -84,7 +94,8 @@ def describe(message: ReceivedMessage, handler: Handler, error: BaseException) -
     cause: str | None = None
     if handler.fingerprint is not None:
         try:
-            cause = handler.fingerprint(message, error)
+            with handler.limited(message):
+                cause = handler.fingerprint(message, error)
         except BaseException as trouble:
             if isinstance(trouble, KeyboardInterrupt):
                 raise
@@ -133,7 +144,7 @@ def _compensate(
     failure = describe(message, handler, error)
 
     def compensate(letter: DeadLetter | None) -> None:
-        with tracing.handling(message), handler.limited():
+        with tracing.handling(message), handler.limited(message):
             choice.function(message, error)
         burial.compensate(message, failure, handler=handler, letter=letter, actor=actor, by=by)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import cast
+from typing import NamedTuple, cast
 
 from django.utils.module_loading import import_string
 
@@ -61,14 +61,16 @@ class Handler:
         if self.timeout is None:
             self._call(messages)
             return
-        with within(self.timeout, about=(self, messages)) as call:
+        with within(self.timeout, about=Running(self, messages)) as call:
             self._call(messages)
         if call.overtime > 0:
             signals.tell(signals.handler_was_late, Handler, handler=self, messages=messages, overtime=call.overtime)
 
-    def limited(self) -> AbstractContextManager[object]:
-        """Give what is called beside the handler, as a compensation, its time limit; no watch looks after that."""
-        return nullcontext() if self.timeout is None else within(self.timeout, about=(self, ()))
+    def limited(self, message: ReceivedMessage) -> AbstractContextManager[object]:
+        """Give what is called about a failure of the handler, as a compensation, a time limit of the same length."""
+        if self.timeout is None:
+            return nullcontext()
+        return within(self.timeout, about=Running(self, (message,), is_handler=False))
 
     def _call(self, messages: Sequence[ReceivedMessage]) -> None:
         if self.batch_size is not None:
@@ -102,6 +104,14 @@ class Handler:
             and bool(set(self.topics) & set(other.topics))
             and (not self.tags or not other.tags or bool(self.tags & other.tags))
         )
+
+
+class Running(NamedTuple):
+    """What runs under a handler's time limit: the handler, or a function that is called about its failure."""
+
+    handler: Handler
+    messages: Sequence[ReceivedMessage]
+    is_handler: bool = True
 
 
 @dataclass(slots=True)

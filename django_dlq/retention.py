@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import time, timedelta
+from functools import reduce
+from operator import or_
 
 from django.db import router
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from django_dlq.conf import conf
@@ -14,20 +16,31 @@ from django_dlq.models import (
     InboxMessage,
     PublishedMessage,
     StoppedGroup,
+    Suspect,
+    TakenPartition,
     database_now,
     in_future,
 )
 from django_dlq.outbox_pruning import prune_outbox
+from django_dlq.registry import handlers
 
 ROWS_PER_STEP = 1000
 
 
 class Retention:
-    """Prune the history, the inbox, settled dead letters and decided half messages; what is open is never deleted."""
+    """Prune the history, the inbox, settled dead letters and decided half messages; what is open is never deleted.
+
+    And what is left of consumers that have died, in topics that nobody consumes any more.
+    """
 
     def __init__(self) -> None:
         # Where the walk along the history has come to.
         self._after = 0
+
+    @property
+    def grace(self) -> float:
+        """How many seconds the batch in hand may take when this is told to stop."""
+        return conf.DLQ_CONSUMER_GRACE.total_seconds()
 
     @property
     def pause(self) -> float:
@@ -86,6 +99,14 @@ def _outdated() -> Iterator[tuple[QuerySet[Model], str]]:
     if (kept := conf.DLQ_CLOSED_RETENTION) is not None:
         yield DeadLetter.objects.closed_longer_than(kept), "pk"
         yield StoppedGroup.objects.filter(resumed_at__lt=in_future(-kept)), "pk"
+        # What consumers that died have left behind in partitions that nobody has taken since.
+        yield Suspect.objects.filter(begun_at__lt=in_future(-kept)), "pk"
+        yield TakenPartition.objects.filter(taken_at__lt=in_future(-kept)).exclude(_is_consumed()), "pk"
+
+
+def _is_consumed() -> Q:
+    """Return the condition of what handlers of this release consume: some process may have had it in hand for long."""
+    return reduce(or_, (Q(group=each.group, topic__in=each.topics) for each in handlers.handlers), Q(pk__in=[]))
 
 
 def _prune_half_messages() -> int:

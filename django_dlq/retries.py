@@ -1,58 +1,52 @@
 """Try again what failed, when it is due."""
 
-import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import Q, QuerySet
 
-from django_dlq import burial, dependencies, failures, inbox, signals, tracing
+from django_dlq import dependencies, failures
 from django_dlq.conf import conf
-from django_dlq.connections import lost_connection
+from django_dlq.consuming.attempts import Attempts
 from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.due import due_here, failed_on, lock_first, taken_by
 from django_dlq.consuming.quiet import quiet
+from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
 from django_dlq.consuming.stops import Stops
-from django_dlq.consuming.watch import Watch, what_it_was_doing
-from django_dlq.exceptions import IllegalTransition, UnknownHandler
-from django_dlq.fingerprint import Failure
-from django_dlq.message import ReceivedMessage, Record
-from django_dlq.models import DeadLetter, State, in_future
-from django_dlq.registry import Handler, handlers
+from django_dlq.consuming.watch import Watch, last_words, tell_of_hanging, what_it_was_doing
+from django_dlq.models import DeadLetter, in_future
+from django_dlq.registry import Handler, Running, handlers
 from django_dlq.runner import end_process
 from django_dlq.time_limit import Call
 
 BATCH = 100
-ORPHANED_AFTER = timedelta(days=1)
-"""How long a letter that no handler here takes is left to processes that have one: those of a newer release, say."""
-
 SECONDS_PER_ROUND = 1.0
 """After so long a round ends, so that a SIGTERM is heard."""
 
 MOST_THREADS = 8
 """In which a consumer makes retries beside its fresh messages."""
 
+LONGEST_WAIT = 0.1
+"""Seconds that it waits for a handler's rate before it looks whether something of another handler is due."""
+
 CLAIM = timedelta(seconds=10)
 """How long nobody else takes what was claimed, until its attempt has locked it; after a death it waits so long."""
-
-SECONDS_TO_WRITE = 5.0
-"""That a handler hangs; then the process ends in any case."""
 
 
 class Retries:
     """Run the attempts that are due, of one group or of all.
 
     Several may run side by side: a letter that one has in hand, others pass over. The attempts of a group that is
-    stopped in this release are left for later.
+    stopped in this release are left for later. `rates`: those that others in this process keep to as well.
     """
 
-    def __init__(self, group: str | None = None, *, shared: Shared | None = None) -> None:
+    def __init__(self, group: str | None = None, *, rates: Rates | None = None, shared: Shared | None = None) -> None:
         own = handlers.handlers if group is None else handlers.expect(group)
         self.group = group
         self._own = own
@@ -62,17 +56,19 @@ class Retries:
         self._stopped: Collection[str] = ()
         # One that shares its work looks for some only while others have some: so no more look when all is quiet.
         self._helps = shared is not None
-        self._shared = shared or Shared()
-        self._interrupted: list[DeadLetter] = []
+        self._shared = shared or Shared(rates or Rates(own))
+        # Whether something was due at the end of the last round, and had to wait for its handler's rate.
+        self.is_busy = False
+        self._attempts = Attempts(self._shared, self._circuits, told_by=Retries)
         self._watch: Watch | None = None
 
     @classmethod
-    def several(cls, group: str) -> "list[Retries]":
+    def several(cls, group: str, *, rates: Rates | None = None) -> "list[Retries]":
         """Return as many as calls of the group's handlers may run at once, to run in threads of one process.
 
         So a retry that takes long, or hangs, holds up those of its own handler at most.
         """
-        first = cls(group)
+        first = cls(group, rates=rates)
         most = min(MOST_THREADS, sum(handler.concurrency for handler in first._own))
         alone = connections[_database()].vendor == "sqlite"
         return [first, *(cls(group, shared=first._shared) for _ in range(0 if alone else most - 1))]
@@ -83,20 +79,26 @@ class Retries:
         return conf.DLQ_CONSUMER_GRACE.total_seconds()
 
     def run_once(self) -> int:
-        """Make attempts that are due, up to a hundred and for about a second; return how many were made."""
-        made, began, self._stopped = 0, time.monotonic(), ()
+        """Make attempts that are due, up to a hundred and for about a second; return how many were made.
+
+        While all that is due has to wait for its handler's rate, it does so here, for as long.
+        """
+        made, began, self._stopped, self.is_busy = 0, time.monotonic(), (), False
         if self._helps and not self._shared.is_busy:
             return 0
         self._stopped = self._stops.look().keys()
         if self.group in self._stopped:
             return 0
         self._watch_over_limits()
-        self._forgive()
+        self._attempts.forgive()
         self._circuits.look()
         for name in self._circuits.to_replay:
             dependencies.replay_some(name)
-        while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND and self._attempt_next():
-            made += 1
+        while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND:
+            if self._attempt_next():
+                made += 1
+            elif made or not self._waits_for_a_rate():
+                break
         return made
 
     def close(self) -> None:
@@ -108,36 +110,60 @@ class Retries:
     def _attempt_next(self) -> bool:
         """Make one attempt; of handlers whose circuit is not closed only if one of their messages is to be tried."""
         blocked = [handler for handler in self._handlers if self._circuits.blocks(handler)]
-        if self._attempt(~_of(blocked) if blocked else Q()):
+        if self._attempt(*self._claim(~failed_on(blocked) if blocked else Q())):
             return True
         for handler in blocked:
+            if self._shared.is_full(handler):
+                continue
             # Claimed before the attempt's transaction, which would keep the circuit's row locked.
-            if self._due(_of([handler])).exists() and self._circuits.allowance(handler):
-                if self._attempt(_of([handler])):
+            if self._due().filter(failed_on([handler])).exists() and self._circuits.allowance(handler):
+                if self._attempt(*self._claim(failed_on([handler]), is_trial=True)):
                     return True
                 self._circuits.ended(handler, was_called=False)
         return False
 
-    def _attempt(self, condition: Q) -> bool:
-        letter, handler = self._claim(condition)
+    def _waits_for_a_rate(self) -> bool:
+        """Wait for a moment if something is due whose handler's rate holds it up; return whether there is."""
+        slow = [] if self._helps else [handler for handler in self._own if self._shared.is_too_soon(handler)]
+        wanted = [handler for handler in slow if self._due().filter(taken_by(handler)).exists()]
+        for handler in wanted:
+            self._shared.rates.want(handler, "retries")
+        self.is_busy = bool(wanted)
+        if wanted:
+            time.sleep(min(self._shared.rates.wait("retries"), LONGEST_WAIT))
+        return self.is_busy
+
+    def _attempt(self, letter: DeadLetter | None, handler: Handler | None) -> bool:
         if letter is None:
             return False
         try:
             # A process has died with it: so the next death has one cause.
             with quiet.alone() if letter.deaths else quiet.beside():
-                self._make(letter, handler)
+                self._attempts.make(letter, handler)
         finally:
             self._shared.ended(handler)
         return True
 
-    def _claim(self, condition: Q) -> tuple[DeadLetter | None, Handler | None]:
-        """Take the letter that is due longest, of handlers that may be called now, so that nobody else does.
+    def _claim(self, condition: Q, *, is_trial: bool = False) -> tuple[DeadLetter | None, Handler | None]:
+        """Take the letter that is due longest, of handlers that may be called now, so that nobody else does."""
+        with self._shared.claiming():
+            full = [handler for handler in self._own if self._shared.is_full(handler)]
+            if full and not is_trial and not self._shared.may_look_past(full):
+                return None, None
+            began = time.monotonic()
+            past = ~reduce(or_, map(taken_by, full)) if full else Q()
+            letter, handler = self._claim_first(condition & past)
+            if full and letter is None:
+                self._shared.found_nothing_past(full, seconds=time.monotonic() - began)
+            return letter, handler
+
+    def _claim_first(self, condition: Q) -> tuple[DeadLetter | None, Handler | None]:
+        """Do so among these; for whoever lets nobody else claim meanwhile.
 
         The first death is counted here; what a process has died with already waits to be alone before more are.
         """
-        with self._shared.claiming(), transaction.atomic(using=_database()):
-            full = [handler for handler in self._own if self._shared.is_full(handler)]
-            letter = self._lock_next(condition & ~_named(full) if full else condition)
+        with transaction.atomic(using=_database()):
+            letter = lock_first(self._due().filter(condition))
             if letter is None:
                 return None, None
             counted = {} if letter.deaths else {"deaths": 1}
@@ -145,33 +171,6 @@ class Retries:
             handler = handlers.match(letter.group, letter.topic, letter.tag)
             self._shared.began(handler)
             return letter, handler
-
-    def _make(self, letter: DeadLetter, handler: Handler | None) -> None:
-        mine = DeadLetter.objects.filter(pk=letter.pk, state=State.RETRYING, attempts=letter.attempts)
-        try:
-            if letter.deaths and not mine.filter(deaths=letter.deaths).update(deaths=letter.deaths + 1):
-                return  # another process has it, since it took long to be alone
-            with transaction.atomic(using=_database()), self._shared.attempting(letter):
-                locked = mine.filter(deaths=letter.deaths + 1).select_for_update(skip_locked=_can_skip())
-                if locked.values_list("pk").first() is None:
-                    return
-                tell = _handle(letter, handler, self._circuits)
-        except BaseException as error:  # whatever a handler raises is the letter's content, SystemExit too
-            if isinstance(error, KeyboardInterrupt) or lost_connection(error):
-                self._interrupted.append(letter)
-                raise
-            self._fail(letter, handler, error)
-        else:
-            tell()
-
-    def _forgive(self) -> None:
-        """Take back the deaths that were counted for attempts which the database has interrupted, now that it is back.
-
-        Their messages are due again at once.
-        """
-        while self._interrupted:
-            _untried(self._interrupted[-1])
-            self._interrupted.pop()
 
     def _watch_over_limits(self) -> None:
         connection = connections[_database()]
@@ -188,113 +187,20 @@ class Retries:
         attempt = self._shared.attempts.get(call.thread)
         if attempt is None:
             return  # a fresh message's
-        handler, messages = call.about
-        signals.tell(signals.handler_hangs, Retries, handler=handler, messages=messages, overtime=call.overtime)
-        last = threading.Timer(SECONDS_TO_WRITE, end_process)
-        last.daemon = True
-        last.start()
-        try:
-            with suppress(Exception):
-                attempt.driver.close()
-                failures.bury_hanging(messages[0], handler, what_it_was_doing(call), letter=attempt.letter)
-        finally:
-            end_process()
+        running: Running = call.about
+        tell_of_hanging(call, Retries)
+        with last_words(end_process), suppress(Exception):
+            attempt.driver.close()
+            failures.bury_hanging(
+                running.messages[0],
+                running.handler,
+                what_it_was_doing(call),
+                letter=attempt.letter,
+                is_handler=running.is_handler,
+            )
 
-    def _lock_next(self, condition: Q) -> DeadLetter | None:
-        """Lock the letter that is due longest, until the end of the transaction, so that no other process takes it."""
-        return self._due(condition).select_for_update(skip_locked=_can_skip()).first()
-
-    def _due(self, condition: Q) -> QuerySet[DeadLetter]:
-        due = DeadLetter.objects.due() if self.group is None else DeadLetter.objects.due().of_group(self.group)
-        if self.group is None and self._stopped:
-            due = due.exclude(group__in=self._stopped)
-        # After that time it is tried here, and so becomes dead.
-        is_orphan = Q(next_attempt_at__lte=in_future(-ORPHANED_AFTER))
-        return due.filter(condition, reduce(or_, map(_taken_by, handlers.handlers), is_orphan))
-
-    def _fail(self, letter: DeadLetter, handler: Handler | None, error: BaseException) -> None:
-        if handler is None:
-            with suppress(IllegalTransition):  # somebody acted on the letter meanwhile
-                burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=None)
-        elif self._circuits.claims(handler, error):
-            # So that it is passed over from now on, even if it had another handler, and woken with the others.
-            _untried(letter, dependency=handler.depends_on)
-        else:
-            failures.settle(_message(letter), handler, error, letter=letter)
-
-
-def _untried(letter: DeadLetter, **changes: Any) -> None:
-    """Let a letter be as it was before its attempt, with these changes."""
-    claimed = DeadLetter.objects.filter(pk=letter.pk, attempts=letter.attempts, deaths=letter.deaths + 1)
-    claimed.filter(state=State.RETRYING).update(deaths=letter.deaths, next_attempt_at=letter.next_attempt_at, **changes)
-
-
-def _named(some: Sequence[Handler]) -> Q:
-    """Return the condition of what these handlers have failed on."""
-    return reduce(or_, (Q(group=handler.group, handler=handler.name[:255]) for handler in some))
-
-
-def _of(some: Sequence[Handler]) -> Q:
-    """Return the condition of what these handlers have failed on, or of what waits for the same as they."""
-    waiting = Q(dependency__in={handler.depends_on for handler in some})
-    return _named(some) | waiting
-
-
-def _taken_by(handler: Handler) -> Q:
-    """Return the condition of what a handler takes."""
-    tags = Q(tag__in=handler.tags) if handler.tags else Q()
-    return Q(group=handler.group, topic__in=handler.topics) & tags
-
-
-def _handle(letter: DeadLetter, handler: Handler | None, circuits: Circuits) -> Callable[[], None]:
-    """Handle the message and settle the letter; return what tells of it once that is committed."""
-    if handler is None:
-        raise UnknownHandler(
-            f"no handler of group {letter.group!r} takes such a message any more; it was {letter.handler}"
-        )
-    message = _message(letter)
-
-    def handle(message: ReceivedMessage) -> None:
-        failures.expect_life(letter.deaths)
-        inbox.check_expiry(message)
-        with tracing.handling(message):
-            handler.call([message])
-
-    is_new = inbox.handle_once(message, letter.group, handle)
-    burial.resolve(letter, actor=failures.RETRIES)
-
-    def tell() -> None:
-        circuits.ended(handler, was_called=is_new)
-        if is_new:
-            signals.tell(signals.message_handled, Retries, message=message, handler=handler)
-        else:
-            signals.tell(signals.message_skipped, Retries, message=message, why="duplicate")
-
-    return tell
-
-
-def _message(letter: DeadLetter) -> ReceivedMessage:
-    record = Record(
-        topic=letter.topic,
-        key=letter.key_bytes,
-        body=letter.body_bytes,
-        headers=letter.headers,
-        partition=letter.partition,
-        offset=letter.offset,
-        timestamp=letter.sent_at,
-    )
-    return ReceivedMessage(
-        record=record,
-        message_id=letter.message_id,
-        message_key=letter.message_key,
-        tag=letter.tag,
-        group=letter.group,
-        attempt=letter.attempts + 1,
-    )
-
-
-def _can_skip() -> bool:
-    return connections[_database()].features.has_select_for_update_skip_locked
+    def _due(self) -> QuerySet[DeadLetter]:
+        return due_here(self.group, stopped=self._stopped)
 
 
 def _database() -> str:

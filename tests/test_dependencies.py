@@ -3,10 +3,11 @@ from datetime import timedelta
 import pytest
 from django.test import override_settings
 
-from django_dlq import dependencies
+from django_dlq import dependencies, retries
+from django_dlq.consuming.due import ORPHANED_AFTER
 from django_dlq.exceptions import ReasonRequired, UnknownDependency
 from django_dlq.models import Circuit, DeadLetter, Dependency, OutboxMessage, State, in_future
-from django_dlq.retries import ORPHANED_AFTER, Retries
+from django_dlq.retries import Retries
 from tests.letters import consumer_letter, timeline
 from tests.outages import NAME, Logistics, circuit, let_time_pass, open_by_itself
 
@@ -127,7 +128,7 @@ class TestRetries:
     def test_a_trial_that_finds_nothing_to_try_leaves_it_to_the_next(self, logistics, monkeypatch):
         open_by_itself(state=Circuit.HALF_OPEN)
         retrying()
-        monkeypatch.setattr(Retries, "_lock_next", lambda *_: None)
+        monkeypatch.setattr(retries, "lock_first", lambda letters: None)
         Retries().run_once()
         assert Dependency.objects.seen_by([NAME]).get().is_due
 

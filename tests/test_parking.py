@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_dlq import consumer, deadletters, inbox, parking
 from django_dlq.consuming.circuits import Circuits
+from django_dlq.consuming.due import ORPHANED_AFTER
 from django_dlq.models import (
     DatabaseNow,
     DeadLetter,
@@ -19,7 +20,7 @@ from django_dlq.models import (
     WaitingKey,
     in_future,
 )
-from django_dlq.retries import ORPHANED_AFTER, Retries
+from django_dlq.retries import Retries
 from tests.consuming.shipping import record
 from tests.letters import replay_record, timeline
 

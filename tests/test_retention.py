@@ -6,7 +6,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_dlq import retention
+from django_dlq import inbox, retention
 from django_dlq.models import (
     DeadLetter,
     DeadLetterEvent,
@@ -18,6 +18,8 @@ from django_dlq.models import (
     PublishedMessage,
     State,
     StoppedGroup,
+    Suspect,
+    TakenPartition,
     in_future,
 )
 from django_dlq.retention import Retention
@@ -72,6 +74,33 @@ def test_a_stop_is_kept_as_long_as_it_stands_and_as_a_settled_letter_after_that(
     Retention().run_once()
 
     assert set(StoppedGroup.objects.values_list("group", flat=True)) == {"standing", "new"}
+
+
+def left_behind(days, **columns):
+    """Write what a consumer that was killed so long ago had in hand."""
+    columns = {"group": "shipping", "topic": "orders", "partition": next(numbers), "owner": "gone"} | columns
+    moment = in_future(-timedelta(days=days))
+    suspect = Suspect.objects.create(
+        **columns, offset=1, message_id="1", message_key="1", handler="pack", begun_at=moment
+    )
+    return suspect, TakenPartition.objects.create(**columns, taken_at=moment)
+
+
+def test_what_a_dead_consumer_left_in_a_topic_that_nobody_consumes_any_more_goes(registry):
+    new = left_behind(29)
+    left_behind(31)
+    assert Retention().run_once() == 2
+    assert (Suspect.objects.get(), TakenPartition.objects.get()) == new
+
+
+def test_a_partition_may_be_in_the_same_hands_for_long(registry):
+    inbox.handler("orders", "bills", group="shipping")(print)
+    _, mine = left_behind(1000)
+    left_behind(1000, topic="returns")
+    left_behind(1000, group="billing")
+    Retention().run_once()
+    assert TakenPartition.objects.get() == mine
+    assert not Suspect.objects.exists()
 
 
 def test_what_is_older_than_its_retention_is_deleted():

@@ -6,11 +6,16 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from django_dlq import burial, deadletters, inbox, retries, signals
+from django_dlq.consuming import attempts, rates, shared
 from django_dlq.consuming.quiet import Quiet
+from django_dlq.consuming.rates import Rates
+from django_dlq.consuming.shared import Shared
 from django_dlq.exceptions import Reject, RetryLater, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
+from django_dlq.registry import Handler
 from django_dlq.retries import Retries
+from django_dlq.runner import until_idle
 from tests.letters import consumer_letter, timeline
 from tests.outages import NAME, Logistics
 from tests.shop.models import Box
@@ -270,7 +275,7 @@ def test_what_somebody_decided_during_a_failing_attempt_stands(registry, monkeyp
 
 def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
     handled_by(registry, raising(OperationalError("gone")))
-    monkeypatch.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+    monkeypatch.setattr(attempts, "lost_connection", lambda error: isinstance(error, OperationalError))
     due()
 
     with pytest.raises(OperationalError):
@@ -279,7 +284,7 @@ def test_a_database_that_is_gone_costs_no_attempt(registry, monkeypatch):
 
 
 def test_an_error_before_there_is_a_letter_is_raised(monkeypatch):
-    monkeypatch.setattr(Retries, "_lock_next", lambda *_: pytest.fail("as a database would"))
+    monkeypatch.setattr(retries, "lock_first", lambda *_: pytest.fail("as a database would"))
 
     with pytest.raises(pytest.fail.Exception):
         Retries().run_once()
@@ -417,7 +422,7 @@ class TestDeaths:
         letter = due()
         machine = Retries()
         with monkeypatch.context() as broken:
-            broken.setattr(retries, "lost_connection", lambda error: isinstance(error, OperationalError))
+            broken.setattr(attempts, "lost_connection", lambda error: isinstance(error, OperationalError))
             for _ in range(5):
                 with pytest.raises(OperationalError):
                     machine.run_once()
@@ -485,3 +490,87 @@ class TestThreads:
         DeadLetter.objects.filter(message_key="held").update(handler=f"{__name__}.pack")
         assert Retries("shipping", shared=first._shared).run_once() == 1
         assert boxes() == ["other"]
+
+
+class Clock:
+    """Time that passes only where somebody waits."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class TestRate:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = Clock()
+        for module in (retries, rates, shared):
+            monkeypatch.setattr(module, "time", clock)
+        return clock
+
+    def test_a_rate_holds_for_retries_too(self, registry, clock):
+        times = []
+        handled_by(registry, lambda message: times.append(clock.now), rate_limit="10/s")
+        for number in range(12):
+            due(str(number))
+        assert until_idle(Retries("shipping")) == 12
+        assert times == pytest.approx([number / 10 for number in range(12)], abs=0.02)
+
+    def test_what_waits_for_its_rate_is_not_left_behind_when_it_is_run_until_nothing_is_left(self, registry, clock):
+        handled_by(registry, pack, rate_limit="20/min")
+        due("1", ago=120)
+        due("2")
+        assert until_idle(Retries()) == 2
+        assert clock.now == pytest.approx(3, abs=0.1)
+
+    def test_it_is_the_same_rate_as_that_of_fresh_messages_where_one_process_has_both(self, registry, clock):
+        handled_by(registry, pack, rate_limit="1/min")
+        (handler,) = registry.handlers
+        fresh = Rates([handler])
+        fresh.there(handler, "fresh")
+        fresh.take(handler, "fresh")
+        due()
+        assert Retries("shipping", rates=fresh).run_once() == 0
+        assert Retries("shipping").run_once() == 1
+
+    def test_other_handlers_retries_do_not_wait_for_it(self, registry, clock):
+        handled_by(registry, pack_bills, rate_limit="1/min")
+        inbox.handler("bills", group="shipping")(pack)
+        for number in range(5):
+            due(str(number), ago=120)
+            due(f"bill {number}", topic="bills")
+        machine = Retries()
+        assert sum(machine.run_once() for _ in range(3)) == 6
+        assert sorted(boxes()) == ["0", *(f"bill {number}" for number in range(5))]
+        due("later", topic="bills")
+        assert [machine.run_once() for _ in range(3)].count(1) == 1
+        assert "later" in boxes()
+
+    def test_while_only_those_that_must_wait_are_due_nobody_looks_for_others_all_the_time(self, registry, clock):
+        everything = Shared(Rates(()))
+        first, other = (Handler(function=function, topics=("orders",), group="g") for function in (pack, boxes))
+        assert everything.may_look_past([first])
+        everything.found_nothing_past([first], seconds=0.02)
+        assert not everything.may_look_past([first])
+        assert everything.may_look_past([first, other])
+        clock.now += 0.4
+        assert everything.may_look_past([first])
+        everything.found_nothing_past([first], seconds=60)
+        clock.now += 1
+        assert everything.may_look_past([first])
+
+    def test_a_dependency_that_is_down_is_tried_only_when_the_rate_allows_it(self, registry, clock):
+        registry.handlers.clear()
+        logistics = Logistics()
+        logistics.serve("shipping", rate_limit="1/min")
+        logistics.is_up = False
+        for number in range(5):
+            due(str(number), ago=100 - number)
+        machine = Retries("shipping")
+        assert machine.run_once() == 1
+        assert machine.run_once() == 0

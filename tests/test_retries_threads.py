@@ -8,6 +8,7 @@ import pytest
 from django.db import DatabaseError, connections
 
 from django_dlq import inbox, retries
+from django_dlq.inbox import Compensate
 from django_dlq.models import State
 from django_dlq.retries import Retries
 from tests.services.process import wait_for
@@ -15,7 +16,10 @@ from tests.test_retries import boxes, due, pack
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_place(registry, settings, monkeypatch):
+@pytest.mark.parametrize("what", ["handler", "compensation"])
+def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_place(
+    registry, settings, monkeypatch, what
+):
     settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
     registry.handlers.clear()
     ended, may_end = threading.Event(), threading.Event()
@@ -26,10 +30,17 @@ def test_a_retry_that_hangs_holds_up_no_other_handlers_and_has_failed_with_its_p
 
     monkeypatch.setattr(retries, "end_process", end_process)
 
-    def hang(message):
+    def hang(message, error=None):
         may_end.wait(30)
 
-    inbox.handler("orders", group="shipping", timeout=timedelta(milliseconds=300))(hang)
+    def fail(message):
+        raise ValueError("no stock")
+
+    timeout = timedelta(milliseconds=300)
+    if what == "handler":
+        inbox.handler("orders", group="shipping", timeout=timeout)(hang)
+    else:
+        inbox.handler("orders", group="shipping", timeout=timeout, on_failure={ValueError: Compensate(hang)})(fail)
     inbox.handler("bills", group="shipping")(pack)
     hanging = due("hangs", ago=120)
     first, helper = Retries.several("shipping")

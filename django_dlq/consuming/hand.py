@@ -127,7 +127,7 @@ class Hand:
         work = [delivery for delivery in work if delivery in self._running]
         self._running.difference_update(work)
         self._is_alone = self._is_alone and bool(self._running)
-        self.bytes -= sum(map(_size, work))
+        self.bytes -= size(work)
         again = [delivery for delivery in work if delivery.outcome is None and not delivery.is_revoked]
         freed = {key for delivery in work if (key := delivery.key)}
         for delivery in reversed(again):
@@ -154,7 +154,7 @@ class Hand:
         self._ready.clear()
         self._behind = {key: deque() for delivery in self._running if (key := delivery.key)}
         self._waiting = len(left)
-        self.bytes = sum(map(_size, [*left, *self._running]))
+        self.bytes = size([*left, *self._running])
         for delivery in left:
             self._line_up(delivery)
 
@@ -236,6 +236,11 @@ class Hand:
 
 
 _number = attrgetter("number")
+
+
+def size(deliveries: Iterable[Delivery]) -> int:
+    """Return how many bytes the bodies of these have."""
+    return sum(map(_size, deliveries))
 
 
 def _size(delivery: Delivery) -> int:

@@ -108,9 +108,9 @@ def _succeeds(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard) -
     return True
 
 
-def bury_hanging(delivery: Delivery, error: BaseException) -> None:
-    """Store the failed attempt of a handler that does not end: its message is to be retried, or dead."""
-    failures.bury_hanging(delivery.message, handler_of(delivery), error)
+def bury_hanging(delivery: Delivery, error: BaseException, *, is_handler: bool) -> None:
+    """Store a failed attempt that does not end: its message is to be retried, or dead."""
+    failures.bury_hanging(delivery.message, handler_of(delivery), error, is_handler=is_handler)
     delivery.outcome = "failed"
 
 

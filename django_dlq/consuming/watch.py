@@ -3,12 +3,17 @@
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from django_dlq import signals
 from django_dlq.exceptions import TimeLimitExceeded
 from django_dlq.time_limit import Call, overdue
 
 LOOK_EVERY = 0.5
+
+SECONDS_TO_WRITE = 5.0
+"""That something hangs; then the process ends in any case, as where what hangs has locked the letter."""
 
 
 class Watch:
@@ -30,6 +35,25 @@ class Watch:
         while not self._over.wait(min(LOOK_EVERY, self._grace)):
             for call in overdue(self._grace):
                 self._report(call)
+
+
+def tell_of_hanging(call: Call, sender: type) -> None:
+    """Send the signal for a call that does not end."""
+    told = {"handler": call.about.handler, "messages": call.about.messages, "overtime": call.overtime}
+    signals.tell(signals.handler_hangs, sender, **told)
+
+
+@contextmanager
+def last_words(end: Callable[[], object]) -> Iterator[None]:
+    """Let something be written down for some seconds, and end the process, come what may."""
+    last = threading.Timer(SECONDS_TO_WRITE, end)
+    last.daemon = True
+    last.start()
+    try:
+        yield
+    finally:
+        end()
+        last.cancel()  # in a test the process goes on
 
 
 def what_it_was_doing(call: Call) -> TimeLimitExceeded:

@@ -1,6 +1,8 @@
 """Dead letters: messages that could not be sent, expired, or could not be handled, with all that is known of why."""
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -178,10 +180,11 @@ class DeadLetter(StoredMessage):
         """Tell whether this verb is possible from the state that this object was read with."""
         return self.state in TRANSITIONS[verb][0]
 
-    def move(self, verb: str, *, only_if: Q | None = None, **changes: Any) -> None:
+    def move(self, verb: str, *, only_if: Q | None = None, reread: bool = True, **changes: Any) -> None:
         """Carry out one transition, with these columns; raise IllegalTransition unless the row's state allows it now.
 
         The state is compared inside the UPDATE, so of two people who act at once one wins and the other is told.
+        Without `reread` this object has what was written, and reads what the database has computed when it is asked.
         """
         sources, target = TRANSITIONS[verb]
         changes["state"] = target
@@ -193,8 +196,10 @@ class DeadLetter(StoredMessage):
             changes["next_attempt_at"] = None
         # Not simply where it was read, which may have been a replica.
         using = router.db_for_write(DeadLetter, instance=self)
+        # Only a letter that was closed can meet another one of its message: then a savepoint lets the caller go on.
+        savepoint = transaction.atomic(using) if sources & CLOSED else nullcontext()
         try:
-            with transaction.atomic(using):
+            with savepoint:
                 rows = DeadLetter.objects.using(using).filter(only_if or Q(), pk=self.pk, state__in=sources)
                 moved = rows.update(**changes)
         except IntegrityError as error:
@@ -202,13 +207,26 @@ class DeadLetter(StoredMessage):
         if not moved:
             self.refresh_from_db(using=using)
             raise IllegalTransition(f"dead letter {self.pk} is {self.state}, so it is too late to {verb} it")
-        self.refresh_from_db(using=using)
+        if reread:
+            self.refresh_from_db(using=using)
+        else:
+            self._have(changes)
+
+    def _have(self, changes: Mapping[str, Any]) -> None:
+        for name, value in changes.items():
+            if hasattr(value, "resolve_expression"):
+                self.__dict__.pop(name, None)  # deferred, as Django calls it
+            else:
+                setattr(self, name, value)
 
     def failed_again(self, verb: str, *, delay: timedelta | None, **columns: Any) -> None:
         """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt."""
-        next_attempt = None if delay is None else in_future(delay)
-        counted = {"attempts": F("attempts") + 1, "last_failed_at": DatabaseNow(), "next_attempt_at": next_attempt}
-        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **counted, **columns)
+        columns |= {
+            "attempts": F("attempts") + 1,
+            "last_failed_at": DatabaseNow(),
+            "next_attempt_at": None if delay is None else in_future(delay),
+        }
+        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **columns)
 
     def publisher_headers(self) -> Headers:
         """Return the headers without those that this app set, which a replay sets anew."""

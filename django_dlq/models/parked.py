@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from django.db.models import Exists
+
 from django_dlq.models.actor import Actor
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.dead_letter import DeadLetter, State
@@ -21,22 +23,25 @@ def release_next(letter: DeadLetter, *, actor: Actor) -> None:
     if letter.order_key is None:
         return
     key = WaitingKey.objects.lock(letter.order_key)
-    if key is not None and first_active(letter.order_key) is None:
+    if key is not None:
         release_first(key, actor=actor, after=letter.pk)
 
 
 def release_first(key: WaitingKey, *, actor: Actor, after: int | None = None) -> bool:
-    """Let the first message that is parked for a key be handled; if there is none, the key waits no longer: False.
+    """Let the first message that is parked for a key be handled, unless a letter of it is active; for whoever locks it.
 
-    For whoever has locked the key and knows that no letter of it is active.
+    Return False if there is none of either: then the key waits no longer.
     """
+    letters = DeadLetter.objects.in_order(key.order_key)
     # Locking, so that MySQL reads what is there now and not what was when this transaction began.
-    parked = DeadLetter.objects.in_order(key.order_key).parked().select_for_update()
-    first = parked.first()
+    parked = letters.parked().filter(~Exists(letters.active())).select_for_update()
+    first = parked.defer("body", "traceback").first()
     if first is None:
+        if first_active(key.order_key) is not None:
+            return True
         key.delete()
         return False
-    first.move("release", next_attempt_at=DatabaseNow())
+    first.move("release", reread=False, next_attempt_at=DatabaseNow())
     DeadLetterEvent.objects.note(first, Kind.RELEASED, actor=actor, data={"after": after} if after else {})
     return True
 

@@ -9,6 +9,7 @@ from typing import Literal
 from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 from django_dlq.consumer import Consumer
+from django_dlq.consuming.rates import UNLIMITED
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.models import DatabaseNow, DeadLetter, InboxMessage, State
 from django_dlq.registry import handlers
@@ -83,7 +84,7 @@ def _exhaust(run_once: Callable[[], int]) -> int:
 def _retry(which: RetriesToRun) -> int:
     if which == "now":
         DeadLetter.objects.filter(state=State.RETRYING).update(next_attempt_at=DatabaseNow())
-    return Retries().run_once()
+    return Retries(rates=UNLIMITED).run_once()
 
 
 def _refuse_real_brokers() -> None:

@@ -381,6 +381,13 @@ class TestBeside:
             pass
         assert len(boxes()) == 260
 
+    def test_large_messages_that_wait_leave_room_for_others(self, busy, dlq, member, monkeypatch):
+        monkeypatch.setattr("django_dlq.consuming.room.MOST_BYTES", 10)
+        consumer = member()
+        for _ in range(20):
+            work(consumer)
+        assert len(boxes()) == 60
+
     def test_a_broker_that_cannot_hold_partitions_holds_up_the_whole_group(self, busy, dlq, member, monkeypatch):
         monkeypatch.setattr("django_dlq.brokers.memory._Member.hold", Subscription.hold)
         consumer = member()

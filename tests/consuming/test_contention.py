@@ -1,15 +1,19 @@
 """Transactions that are in each other's way, on real databases."""
 
 import threading
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
+from django_dlq import inbox
 from django_dlq.consuming import contention
 from django_dlq.consuming.contention import FIRST_REST, MOST_TIMES, is_contention, over_contention
-from django_dlq.models import DeadLetter, InboxMessage
+from django_dlq.models import DeadLetter, InboxMessage, State, in_future
+from django_dlq.retries import Retries
 from tests.consuming.shipping import SECONDS, boxes, pack, record, run_until
+from tests.letters import consumer_letter
 from tests.shop.models import Box
 from tests.threads import in_thread
 
@@ -104,6 +108,43 @@ def test_what_does_not_end_is_the_messages_own_failure(member, broker, rests):
     assert len(rests) == MOST_TIMES - 1
     assert all(FIRST_REST * 2**n / 2 <= rest <= FIRST_REST * 2**n for n, rest in enumerate(rests))
     assert DeadLetter.objects.get().attempts == 1
+
+
+def retry(handle, group):
+    """Make the retry of a message on which this handler has failed once."""
+    inbox.handler("orders", group=group)(handle)
+    letter = consumer_letter(State.RETRYING, group=group, next_attempt_at=in_future(timedelta(0)), attempts=1)
+    assert Retries(group).run_once() == 1
+    letter.refresh_from_db()
+    return letter
+
+
+@pytest.mark.usefixtures("registry", "rests")
+def test_a_retry_is_called_again_too_and_pays_no_attempt(group):
+    calls = []
+
+    def handle(message):
+        calls.append(message.attempt)
+        pack(message)
+        if len(calls) < MOST_TIMES:
+            execute(RAISE[connection.vendor])
+
+    letter = retry(handle, group)
+    assert calls == [2] * MOST_TIMES
+    assert (letter.state, letter.attempts, Box.objects.count()) == (State.RESOLVED, 1, 1)
+
+
+@pytest.mark.usefixtures("registry", "rests")
+def test_what_does_not_end_is_a_retrys_failure_too(group):
+    calls = []
+
+    def handle(message):
+        calls.append(message.attempt)
+        execute(RAISE[connection.vendor])
+
+    letter = retry(handle, group)
+    assert calls == [2] * MOST_TIMES
+    assert (letter.state, letter.attempts, letter.deaths) == (State.RETRYING, 2, 0)
 
 
 def test_what_happens_in_a_transaction_of_somebody_else_is_not_tried_again(rests):

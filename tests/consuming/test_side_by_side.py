@@ -11,6 +11,7 @@ from django_dlq.exceptions import TimeLimitExceeded
 from django_dlq.inbox import Compensate, Decision
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import DeadLetter, InboxMessage, Suspect, TakenPartition
+from django_dlq.registry import Running
 from django_dlq.time_limit import within
 from tests.consuming.shipping import SECONDS, boxes, committed, pack, record, run_until
 
@@ -165,6 +166,45 @@ def test_while_a_handler_hangs_its_message_can_only_be_retried_or_dead_whatever_
     assert ("on_failure for this failed with ZeroDivisionError" in hanging[0].traceback) == callable(on_failure)
 
 
+@pytest.mark.parametrize("case", [("compensation", 1), ("compensation", 3), ("rule", 1), ("fingerprint", 3)])
+def test_what_hangs_when_it_is_called_about_a_failure_pays_the_attempt_and_ends_the_process(
+    member, broker, settings, monkeypatch, case
+):
+    settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=50)
+    hangs, concurrency = case
+    may_end, hanging, calls = threading.Event(), [], []
+
+    def end_process():
+        hanging.append(DeadLetter.objects.get())
+        hanging.append(committed(broker))
+        may_end.set()
+        if threading.current_thread() is not threading.main_thread():
+            connections.close_all()
+
+    def hang(message, error):
+        calls.append(message.message_key)
+        assert may_end.wait(SECONDS)
+        return Decision.DEAD if hangs == "rule" else "cause"
+
+    def handle(message):
+        raise ValueError("no stock")
+
+    options = {
+        "compensation": {"on_failure": {ValueError: Compensate(hang)}},
+        "rule": {"on_failure": hang},
+        "fingerprint": {"fingerprint": hang},
+    }[hangs]
+    monkeypatch.setattr(consumer, "end_process", end_process)
+    broker.incoming += [record(0)]
+    shipping = member(handle, concurrency=concurrency, timeout=timedelta(milliseconds=300), **options)
+    run_until(lambda: len(hanging) == 2, shipping)
+    letter, offset = hanging
+    assert (letter.state, letter.attempts, offset) == ("retrying", 1, 0)
+    assert letter.error_class.rpartition(".")[2] == "TimeLimitExceeded"
+    assert "may_end.wait" in letter.traceback
+    assert calls == ["0"]
+
+
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_what_hangs_elsewhere_in_the_process_is_not_the_consumers(member, broker, settings, monkeypatch, concurrency):
     settings.DLQ_CONSUMER_GRACE = timedelta(milliseconds=10)
@@ -172,10 +212,10 @@ def test_what_hangs_elsewhere_in_the_process_is_not_the_consumers(member, broker
     monkeypatch.setattr(consumer, "end_process", lambda: pytest.fail("the consumer's own handlers go on"))
     reported = []
     shipping = member(pack, concurrency=concurrency, timeout=timedelta(minutes=1))
-    report = shipping._report
-    monkeypatch.setattr(shipping, "_report", lambda call: (report(call), reported.append(call)))
+    report = shipping._hanging.report
+    monkeypatch.setattr(shipping._hanging, "report", lambda call: (report(call), reported.append(call)))
     retried = ReceivedMessage.of(record(9), "shipping")
-    with within(timedelta(microseconds=1), about=(None, [retried])):
+    with within(timedelta(microseconds=1), about=Running(None, [retried])):
         run_until(lambda: reported, shipping)
     broker.incoming += [record(0)]
     run_until(lambda: boxes() == [0], shipping)

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from django_dlq import consumer, inbox, outbox, runner
-from django_dlq.consuming import settling
+from django_dlq.consuming import room, settling
 from django_dlq.models import DeadLetter, InboxMessage
 from django_dlq.runner import Loop, until_idle
 from django_dlq.testing import drain
@@ -52,7 +52,7 @@ def test_no_more_is_in_hand_than_every_thread_can_have_in_a_batch(member, broker
 
 def test_bodies_are_no_more_than_memory_bears(member, broker, monkeypatch, settings):
     settings.DLQ_CONSUMER_BATCH = 2
-    monkeypatch.setattr(consumer, "MOST_BYTES", 100)
+    monkeypatch.setattr(room, "MOST_BYTES", 100)
     monkeypatch.setattr(consumer, "SECONDS_BETWEEN_COMMITS", 0.05)
     may_end = threading.Event()
     broker.incoming += [record(number)._replace(body=bytes(60)) for number in range(9)]

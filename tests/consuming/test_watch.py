@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from django_dlq.consuming import watch
-from django_dlq.consuming.watch import Watch, what_it_was_doing
+from django_dlq.consuming.watch import Watch, last_words, what_it_was_doing
 from django_dlq.time_limit import within
 
 pytestmark = pytest.mark.once
@@ -47,3 +47,15 @@ def test_the_error_says_how_long_and_where():
 
     assert "after its limit of 1e-06 seconds" in str(error)
     assert "test_the_error_says_how_long_and_where" in error.__notes__[0]
+
+
+def test_whoever_writes_last_words_has_some_seconds_and_the_end_comes_all_the_same(monkeypatch):
+    ended = threading.Event()
+    with last_words(ended.set):
+        assert not ended.is_set()
+    assert ended.is_set()
+
+    ended.clear()
+    monkeypatch.setattr(watch, "SECONDS_TO_WRITE", 0.01)
+    with last_words(ended.set):
+        assert ended.wait(30)

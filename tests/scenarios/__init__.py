@@ -30,5 +30,8 @@ DIES = "dies"
 KILLS = "kills"
 """The tag of a message that ends its process each time that it is handled, as a mistake in C would."""
 
+KILLS_AGAIN = "kills again"
+"""The tag of a message whose first attempt fails, and whose retries end their process each time."""
+
 LOGISTICS = "logistics"
 """What a handler of batches depends on, if SCENARIO_OUTAGE is set; while the file of that name exists, it is down."""

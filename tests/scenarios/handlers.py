@@ -9,13 +9,25 @@ from pathlib import Path
 
 from django_dlq import inbox
 from django_dlq.message import ReceivedMessage
-from tests.scenarios import DIES, GO, HANGS, KILLS, LOGISTICS, REJECTED, STUMBLES, STUMBLES_TWICE, WAITS, WAITS_AGAIN
+from tests.scenarios import (
+    DIES,
+    GO,
+    HANGS,
+    KILLS,
+    KILLS_AGAIN,
+    LOGISTICS,
+    REJECTED,
+    STUMBLES,
+    STUMBLES_TWICE,
+    WAITS,
+    WAITS_AGAIN,
+)
 from tests.services.process import wait_for
 from tests.shop.models import Box, Order
 
 logger = logging.getLogger("django_dlq.scenario")
 
-STUMBLING = {STUMBLES: 1, STUMBLES_TWICE: 2, WAITS_AGAIN: 1}
+STUMBLING = {STUMBLES: 1, STUMBLES_TWICE: 2, WAITS_AGAIN: 1, KILLS_AGAIN: 1}
 """How many attempts fail, by tag."""
 
 
@@ -44,7 +56,7 @@ def pack(message: ReceivedMessage) -> None:
         raise Stumbled(f"order {message.json()['order']} stumbled")
     if message.tag == HANGS and message.attempt == 1:
         threading.Event().wait()
-    if message.tag == KILLS:
+    if message.tag in (KILLS, KILLS_AGAIN):
         os._exit(3)
     if message.tag == DIES:
         die_once()

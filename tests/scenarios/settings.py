@@ -32,6 +32,11 @@ DLQ_BROKERS = {
         },
     }
 }
+if "SCENARIO_KIP848" in os.environ:  # then the broker's own settings hold
+    DLQ_BROKERS["default"]["OPTIONS"] = {
+        "bootstrap.servers": os.environ["SCENARIO_KAFKA"],
+        "group.protocol": "consumer",
+    }
 DLQ_RELAY_LEASE = timedelta(seconds=float(os.environ["SCENARIO_LEASE"]))
 DLQ_PUBLISH_TIMEOUT = min(timedelta(seconds=10), DLQ_RELAY_LEASE * 0.8)
 if "SCENARIO_BATCH" in os.environ:

@@ -34,7 +34,7 @@ class Command(MachineCommand):
 
     def beside(self, **options: Any) -> Sequence[Machine]:
         """Return the group's retries: they have threads of their own, so neither they nor fresh messages starve."""
-        return () if options["no_retries"] else Retries.several(options["group"] or _only_group())
+        return () if options["no_retries"] else Retries.several(self.consumer.group, rates=self.consumer.rates)
 
     def idle(self) -> float:
         """Do not wait: asking the broker waits already."""
