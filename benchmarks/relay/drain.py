@@ -91,7 +91,7 @@ def last(observer: Connection) -> int:
 
 
 def are_gone(observer: Connection, last: int) -> bool:
-    """Tell whether everything up to this row has been sent; to look for any row takes long behind many that are gone."""
+    """Tell whether all up to this row has been sent; to look for any row takes long behind many that are gone."""
     return not _one(observer, IS_THERE, last) and is_empty(observer)
 
 

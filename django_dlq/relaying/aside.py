@@ -98,6 +98,6 @@ class Lines:
         """Read what is due in each. reached: up to which id the walk along the primary key has seen all."""
         rows = [row for line in self._lines for row in line.read(reading, reached)]
         if all(line.is_quick for line in self._lines):
-            # It is not for them, or not any more, that pages take long: perhaps for what somebody has not committed yet.
+            # It is not for them, or not any more, that pages take long; perhaps for what is not committed yet.
             self.is_apart, self._not_before = False, time.monotonic() + TOGETHER
         return rows
