@@ -1,7 +1,35 @@
 """The database connections of a thread that runs for long: whether they are lost, and when they are closed."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+PATIENCE: Final[Mapping[str, int]] = {
+    "connect_timeout": 5,
+    # After ten seconds without a word the server is asked for a sign of life, three times; and what it was sent is to
+    # be acknowledged in as many milliseconds.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""libpq's parameters with which a connection fails about 20 seconds after the last sign of life from its server."""
+
+
+def notice_silence() -> None:
+    """Let the PostgreSQL connections that this process makes from now on fail where nothing comes back any more.
+
+    A network that drops everything, or a server that is gone without a word, is an error after a quarter of an hour
+    otherwise, or after two hours where an answer is awaited. A server that only takes long goes on giving signs of
+    life. What OPTIONS name stays as it is; they are all left alone with a `service`, whose file may name more.
+    """
+    for connection in connections.all():
+        options = connection.settings_dict["OPTIONS"]
+        if connection.vendor == "postgresql" and "service" not in options:
+            for name, value in PATIENCE.items():
+                options.setdefault(name, value)
 
 
 def lost_connection(error: BaseException) -> bool:

@@ -1,10 +1,13 @@
 """What needs a person now: the answer for alerts, in a few short queries."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from django_dlq import metrics
+from django_dlq import debezium, metrics
 from django_dlq.conf import conf
+
+UNSENT: Final = 120.0
+"""Seconds for which a message may wait while no relay runs; where Celery runs them there are pauses."""
 
 
 class Problem(NamedTuple):
@@ -16,13 +19,13 @@ class Problem(NamedTuple):
 
 
 def problems() -> list[Problem]:
-    """Return what is wrong: groups that are stopped, and brokers that relays cannot reach.
+    """Return what is wrong: groups that are stopped, brokers that relays cannot reach, and messages that nobody sends.
 
     A group that is stopped in another release may have no process there any more, so it is not urgent; unless
     DLQ_RELEASE is not set here, and nobody can tell which release runs. Not promised: that all is well when nothing is
     returned; a process that does not run cannot say so.
     """
-    return [*_stopped(), *_outages()]
+    return [*_stopped(), *_outages(), *_unsent()]
 
 
 def _stopped() -> Iterator[Problem]:
@@ -44,3 +47,14 @@ def _outages() -> Iterator[Problem]:
             yield Problem("topic_unavailable", f"{what} since {since}: {outage.reason}")
         else:
             yield Problem("broker_unavailable", f"broker {outage.broker} unreachable since {since}: {outage.reason}")
+
+
+def _unsent() -> Iterator[Problem]:
+    if debezium.is_used():
+        return
+    waits = metrics.first_due_seconds()
+    if waits is None:
+        text = "the outbox cannot be read within a second: is it locked, or is a transaction open for long?"
+        yield Problem("outbox_unreadable", text)
+    elif waits > UNSENT and not metrics.relays().alive:
+        yield Problem("nobody_sends", f"no relay runs, and a message has been due for {waits:.0f} seconds")

@@ -34,7 +34,7 @@ from django_dlq.models import (
     State,
     database_now,
 )
-from django_dlq.models.backlog import backlog
+from django_dlq.models.backlog import backlog, first_due
 from django_dlq.models.clock import seconds_since
 from django_dlq.models.inflow import inflow
 from django_dlq.models.outflow import outflow
@@ -45,6 +45,7 @@ __all__ = [
     "MOST_LETTERS",
     "MOST_NAMED",
     "circuits",
+    "first_due_seconds",
     "half_messages",
     "inbox",
     "letters",
@@ -97,6 +98,15 @@ def outbox() -> Outbox:
         lanes=waiting.shares(lambda place: place.lane, now),
         brokers=waiting.shares(lambda place: place.broker, now),
     )
+
+
+def first_due_seconds() -> float | None:
+    """Tell for how long the first message that is due could have been sent; 0.0 if none is, and None if nobody knows.
+
+    It is not always the one that has waited longest. Nobody knows where a short look at the outbox takes long.
+    """
+    found = first_due()
+    return None if found is None else seconds_since(next(iter(found), None), _now())
 
 
 def published() -> Published:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, InterfaceError, connections
 
 from django_dlq import signals
+from django_dlq.conf import conf
 from django_dlq.exceptions import LeaseLost
 from django_dlq.message import LANES
 from django_dlq.models import OutboxMessage, Pause
@@ -57,6 +58,11 @@ class Relay:
         self._listener = Listener(connection.alias)
         self._scope = Scope()
         self._ahead: Future[list[Outgoing]] | None = None
+
+    @property
+    def grace(self) -> float:
+        """How many seconds it may take to end when it is told to: after its lease, all it could do is refused."""
+        return conf.DLQ_RELAY_LEASE.total_seconds()
 
     def run_once(self) -> int:
         """Send one batch; return how many messages left the outbox, 0 as well while other relays have all the lanes.

@@ -38,6 +38,11 @@ class Retention:
         self._after = 0
 
     @property
+    def grace(self) -> float:
+        """How many seconds the batch in hand may take when this is told to stop."""
+        return conf.DLQ_CONSUMER_GRACE.total_seconds()
+
+    @property
     def pause(self) -> float:
         """The seconds to rest after each batch."""
         return conf.DLQ_PRUNE_PAUSE.total_seconds()

@@ -20,6 +20,7 @@ broker_available = Signal()  # broker: alias that could not be reached, and has 
 topic_unavailable = Signal()  # broker: alias, topic, error; the broker is well, but does not take all of this topic
 topic_available = Signal()  # broker: alias, topic: of which the broker takes everything again
 database_unavailable = Signal()  # error
+completion_waits = Signal()  # owner, seconds for which a relay has waited to move to the history what is confirmed
 message_handled = Signal()  # message: ReceivedMessage, handler
 message_skipped = Signal()  # message, why: "duplicate", "tag", "group", or "decision" with a reason
 message_failed = Signal()  # letter: DeadLetter, now retrying or dead
@@ -97,6 +98,14 @@ def _log_topic_available(*, broker: str, topic: str, **_: Any) -> None:
 @receiver(database_unavailable)
 def _log_database_unavailable(*, error: Exception, **_: Any) -> None:
     logger.warning("the database is unavailable: %s", error)
+
+
+@receiver(completion_waits)
+def _log_completion_waits(*, owner: str, seconds: float, **_: Any) -> None:
+    logger.warning(
+        "relay %s has waited for %.0f seconds to move to the history what is confirmed: is a table locked?",
+        owner, seconds,
+    )  # fmt: skip
 
 
 @receiver(message_skipped)

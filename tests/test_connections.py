@@ -1,7 +1,9 @@
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from django_dlq.connections import close_connections, lost_connection, open_connections
+from django_dlq.connections import PATIENCE, close_connections, lost_connection, notice_silence, open_connections
+
+IS_POSTGRESQL = connection.vendor == "postgresql"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,3 +41,22 @@ def test_closed_connections_are_made_anew():
     connection.ensure_connection()
     assert open_connections()[0] is not None
     assert open_connections() != before
+
+
+@pytest.fixture
+def options(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options := {"connect_timeout": 1})
+    return options
+
+
+def test_connections_of_postgresql_fail_when_their_server_is_silent_for_long(options):
+    notice_silence()
+
+    assert options == ({**PATIENCE, "connect_timeout": 1} if IS_POSTGRESQL else {"connect_timeout": 1})
+
+
+def test_a_service_file_is_left_to_say_how_long(options):
+    options["service"] = "shop"
+    notice_silence()
+
+    assert options == {"connect_timeout": 1, "service": "shop"}

@@ -455,7 +455,7 @@ class TestLanes:
         settings.DLQ_RELAY_BATCH = 1
         relay, later = Relay(), Later()
         relay._completions._stage = later
-        monkeypatch.setattr("django_dlq.relaying.completions.wait", lambda futures: later.work())
+        monkeypatch.setattr("django_dlq.relaying.waiting.wait", later.wait)
         outbox.publish_many([Message("orders", str(n)) for n in range(2)])
         relay.run_once()
         relay.run_once()

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_dlq.beside import run_together
 from django_dlq.conf import conf
+from django_dlq.connections import notice_silence
 from django_dlq.exceptions import DlqError
 from django_dlq.runner import Loop, Machine, collecting_rarely, until_idle
 
@@ -48,6 +49,7 @@ class MachineCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run it; an error that a person must see ends with exit status 1."""
+        notice_silence()
         try:
             machine = self.make(**options)
             if options["once"]:

@@ -1,12 +1,13 @@
 """How much waits in the outbox and since when, without ever reading all of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from django.db import connections
 from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 
 from django_dlq.figures import Share
 from django_dlq.models.clock import DatabaseNow, seconds_since
@@ -100,6 +101,17 @@ def backlog() -> Backlog:
         sampled = _sampled(rows.db)
         return Backlog(_at_least(due, sampled.due), _at_least(delayed, sampled.delayed))
     return Backlog(due, delayed)
+
+
+def first_due() -> Sequence[datetime | None] | None:
+    """Return since when the first message by its id that is due could have been sent; nothing where none is due.
+
+    None if it takes longer than a moment to find out, as when somebody has locked the table.
+    """
+    rows = OutboxMessage.objects.due().order_by("id")
+    sql, parameters = rows.values(since=Coalesce("due_at", "created_at"))[:1].query.get_compiler(rows.db).as_sql()
+    read = quick_read(sql, parameters, using=rows.db)
+    return None if read is None else [_moment(since, rows.db) for (since,) in read]
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:

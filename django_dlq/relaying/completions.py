@@ -3,16 +3,19 @@
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import router, transaction
+from django.db import DatabaseError, InterfaceError, router, transaction
 
 from django_dlq import burial, signals
+from django_dlq.exceptions import LeaseLost
 from django_dlq.models import OutboxMessage, RelayLane
 from django_dlq.models.outgoing import Outgoing, id_of, lane_of, letter_of
 from django_dlq.models.postgresql import Fence, Place
 from django_dlq.relaying.share import Share
 from django_dlq.relaying.stages import Stage
+from django_dlq.relaying.waiting import wait_with_lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Completions:
         has_replay = False
         while self._pending and (len(self._pending) > most or self._pending[0].future.done()):
             completion = self._pending[0]
+            wait_with_lanes([completion.future], self._share, self._sender)
             completion.future.result()
             self._pending.popleft()
             self.left.extend(map(id_of, completion.rows))
@@ -63,7 +67,10 @@ class Completions:
 
     def forget(self) -> None:
         """Let go of all of them when they have ended, however they do: the outbox knows what has become of them."""
-        wait([completion.future for completion in self._pending])
+        pending = [completion.future for completion in self._pending]
+        with suppress(LeaseLost, DatabaseError, InterfaceError):  # then there is nothing to be kept
+            wait_with_lanes(pending, self._share, self._sender)
+        wait(pending)
         self._pending.clear()
         self.left.clear()
         self._stage.let_go()

@@ -2,24 +2,15 @@
 
 import math
 import time
-from collections.abc import Mapping
 from selectors import EVENT_READ, DefaultSelector
-from typing import Any, Final
+from typing import Any
 
 from django.db import connections
 
 from django_dlq.conf import conf
+from django_dlq.connections import PATIENCE
 from django_dlq.models.wake_up import CHANNEL, can_wake
 from django_dlq.runner import pause_after
-
-PATIENCE: Final[Mapping[str, int]] = {
-    # A connection on which nobody ever speaks is forgotten by what lies between, and then waits for ever.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    # Shorter than any lease.
-    "connect_timeout": 3,
-}
 
 
 class Listener:
@@ -84,6 +75,8 @@ class Listener:
             return False
         parameters = database.get_connection_params()
         try:
+            # With patience, wherever the relay runs: a connection on which nobody ever speaks is forgotten by what lies
+            # between, and then waits for ever.
             self._connection = self._driver.connect(**{**PATIENCE, **parameters}, autocommit=True)
             if self._is_pooled():
                 self.close()

@@ -4,10 +4,8 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from django_dlq import signals
 from django_dlq.brokers.base import Receipt, error_of, offset_of, partition_of
 from django_dlq.conf import conf
-from django_dlq.exceptions import LeaseLost
 from django_dlq.models.outbox_reading import Scope, read_again
 from django_dlq.models.outgoing import Outgoing, broker_of, expiry_of, id_of, records
 from django_dlq.relaying.batch_sizes import SLOW, BatchSizes
@@ -187,12 +185,7 @@ class Sending:
     def _seconds(self, *, short: bool) -> float:
         """Return the seconds that a send may take: it ends before anybody else can take over."""
         if self._share.lasts < timeout():  # what came before may have used up much of it
-            self._share.doubt()
-            lost = self._share.beat()
-            if lost:  # this look has noted what is left, so the next one will not miss them
-                signals.tell(signals.relay_lost_lanes, self._sender, owner=self._share.owner, lanes=lost)
-            if lost or self._share.lasts <= 0:
-                raise LeaseLost("lanes have passed to another relay")
+            self._share.insist(self._sender)
         return min(timeout(), self._share.lasts, SHORT if short else timeout())
 
     def _settle_what_can_be(self, outcome: Outcome) -> int:

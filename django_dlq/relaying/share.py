@@ -5,7 +5,9 @@ import random
 import time
 from collections.abc import Collection
 
+from django_dlq import signals
 from django_dlq.conf import conf
+from django_dlq.exceptions import LeaseLost
 from django_dlq.message import LANES
 from django_dlq.models import RelayLane, RelayProcess
 from django_dlq.models.postgresql import Fence
@@ -32,6 +34,11 @@ class Share:
         return time.monotonic() >= self._next_beat
 
     @property
+    def next_beat_in(self) -> float:
+        """The seconds until then; 0.0 if it is time."""
+        return max(0.0, self._next_beat - time.monotonic())
+
+    @property
     def lasts(self) -> float:
         """The seconds for which nobody can take over; not more than 0 if perhaps somebody has."""
         return self._lease_ends - time.monotonic()
@@ -56,6 +63,15 @@ class Share:
         self.fair = math.ceil(LANES / alive)
         self._next_beat = began + min(LONGEST_BEAT, lease.total_seconds() / 3)
         return lost
+
+    def insist(self, sender: type) -> None:
+        """Prolong the leases now; raise LeaseLost, and tell of lanes that are gone, if it is too late for that."""
+        self.doubt()
+        lost = self.beat()
+        if lost:  # this look has noted what is left, so the next one will not miss them
+            signals.tell(signals.relay_lost_lanes, sender, owner=self.owner, lanes=lost)
+        if lost or self.lasts <= 0:
+            raise LeaseLost("lanes have passed to another relay")
 
     def surplus(self) -> list[int]:
         """Return lanes that are another relay's by right."""

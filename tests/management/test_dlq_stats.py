@@ -208,6 +208,36 @@ def test_a_check_ends_with_status_1_if_anything_needs_a_person() -> None:
         assert "broker default unreachable since " in told
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_message_that_waits_while_no_relay_runs_needs_a_person(runs: bool) -> None:
+    write(1, topic="orders", created_at=in_future(-MINUTE))
+    write(1, topic="orders", created_at=in_future(-3 * MINUTE), due_at=in_future(-MINUTE))
+    write(1, topic="orders", created_at=in_future(-3 * MINUTE), due_at=in_future(MINUTE))
+    assert check()[0] == 0  # nothing has been due for long
+
+    OutboxMessage.objects.filter(due_at=None).update(created_at=in_future(-3 * MINUTE))
+    if runs:
+        run_relay()
+        assert check()[0] == 0
+    else:
+        status, told = check()
+        assert status == 1
+        assert told.startswith("nobody_sends: no relay runs, and a message has been due for 18")
+
+
+def test_where_debezium_sends_no_relay_is_missed(settings: Any) -> None:
+    settings.DLQ_OUTBOX_RETENTION = MINUTE
+    write(1, topic="orders", created_at=in_future(-3 * MINUTE))
+    assert check()[0] == 0
+
+
+def test_an_outbox_that_cannot_be_read_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "first_due", lambda: None)
+    status, told = check()
+    assert status == 1
+    assert told.startswith("outbox_unreadable: the outbox cannot be read within a second")
+
+
 def test_a_group_that_is_stopped_in_another_release_is_named_but_alarms_nobody(settings: Any) -> None:
     settings.DLQ_RELEASE = "r2"
     stop(release="r1")

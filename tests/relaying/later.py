@@ -1,7 +1,8 @@
 """A stage of the relay that does things only when it is told to, or when somebody cannot wait any longer."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,13 @@ class Later(Inline):
                 future.set_result(do())
             except Exception as error:  # noqa: BLE001  # whoever asks for the result gets it
                 future.set_exception(error)
+
+    def wait(self, futures: Collection["Future[Any]"], timeout: float | None = None) -> Any:
+        """Wait as `concurrent.futures` does, however they end."""
+        for future in futures:
+            with suppress(Exception):
+                future.result()
+        return wait(futures, timeout)
 
     def fail(self, error: Exception) -> None:
         """Let the next thing fail."""

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from django_dlq import health, metrics
+from django_dlq.connections import notice_silence
 from django_dlq.management import stats_table
 from django_dlq.management.machine_command import seconds
 from django_dlq.runner import Loop
@@ -30,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print them."""
+        notice_silence()
         self.is_json: bool = options["json"]
         if options["check"]:
             self._check()
