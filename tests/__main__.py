@@ -23,14 +23,18 @@ ROOT = Path(__file__).resolve().parents[1]
 DATABASES = ("sqlite", "postgresql", "mariadb")
 NO_TESTS_COLLECTED = 5
 LEAST_COVERED = 98  # per cent of lines and branches
+# What uses the app as people do, mostly in other processes.
+USES = ["tests/benchmarks", "tests/browser", "tests/docs", "tests/example", "tests/services"]
 # Minutes of waiting for clocks and brokers beside minutes of work.
 PARTS = {
-    "scenarios a-g": ["tests/scenarios", "--ignore-glob=*/test_[h-z]*.py"],
-    "scenarios h-z": ["tests/scenarios", "--ignore-glob=*/test_[a-g]*.py"],
-    "rest": ["tests", "--ignore=tests/scenarios"],
+    "units": ["tests", "--ignore=tests/scenarios", *(f"--ignore={folder}" for folder in USES)],
+    "scenarios h-z": ["tests/scenarios", "--ignore-glob=*/scenarios/test_[a-g]*.py"],
+    "scenarios a-g": ["tests/scenarios", *USES, "--ignore-glob=*/scenarios/test_[h-z]*.py"],
 }
+# Those that take longest, to be begun first.
+LONG = ["postgresql scenarios h-z", "sqlite units", "postgresql scenarios a-g"]
 # Measuring costs half of the time again. Scenarios happen in other processes, and what only MariaDB has is little.
-MEASURED = {("sqlite", "rest"), ("postgresql", "rest")}
+MEASURED = ["sqlite units", "postgresql units"]
 CONNECT = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
 
 
@@ -76,6 +80,7 @@ def main() -> int:
                 urls[database] = url
         parts = [""] if arguments else PARTS
         rounds = [Round(database, url, part) for part in parts for database, url in urls.items()]
+        rounds.sort(key=lambda each: LONG.index(each.name) if each.name in LONG else len(LONG))
         # Much of it is waiting for leases, clocks and brokers: one more than there are cores.
         with ThreadPoolExecutor(chosen.at_once) as pool:
             list(pool.map(partial(run_round, arguments, directory, environment), rounds))
@@ -144,7 +149,7 @@ def run_round(arguments: Sequence[str], directory: Path, environment: Mapping[st
 
 def measuring(result: Round) -> list[str]:
     """Return what measures the coverage of a round, if it is to be measured."""
-    return ["-m", "coverage", "run"] if (result.database, result.part) in MEASURED else []
+    return ["-m", "coverage", "run"] if result.name in MEASURED else []
 
 
 def count(report: Path, result: Round) -> None:

@@ -85,6 +85,16 @@ def wait(process: Running, done: Callable[[], bool], patience: float = PATIENCE)
         time.sleep(GLANCE)
 
 
+def last(observer: Connection) -> int:
+    """Return the id of the last row that there is."""
+    return _one(observer, LAST)
+
+
+def are_gone(observer: Connection, last: int) -> bool:
+    """Tell whether all up to this row has been sent; to look for any row takes long behind many that are gone."""
+    return not _one(observer, IS_THERE, last) and is_empty(observer)
+
+
 def is_empty(observer: Connection) -> bool:
     """Tell whether everything has been sent."""
     return not _one(observer, IS_ANY_THERE)

@@ -21,7 +21,6 @@ ALONG_INDEXES: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "en
 LONGEST_WAIT: Final = timedelta(seconds=5)
 """For a lock: whoever reads has to go on, if only to say that he cannot, and to keep his lanes."""
 
-_PLANNING: Final = " ".join(f"SET LOCAL {name} TO {value};" for name, value in ALONG_INDEXES.items())
 _UNDO: Final = " ".join(f"SET LOCAL {name} TO DEFAULT;" for name in [*ALONG_INDEXES, "lock_timeout"])
 
 
@@ -41,12 +40,46 @@ def read(
     The driver makes them one by one: to make them from a list of tuples takes the memory of all of them twice. Raises
     OperationalError where a lock is waited for too long, for LONGEST_WAIT or a third of a relay's lease.
     """
-    wait = min(LONGEST_WAIT, conf.DLQ_RELAY_LEASE / 3) // timedelta(milliseconds=1)
-    statement = f"{_PLANNING} SET LOCAL lock_timeout TO {wait}; DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
-    if connection.in_atomic_block:  # else its end is the end of all this
+    return (_in_pipeline if _may_pipeline(connection) else _through_cursor)(connection, sql, parameters, make)
+
+
+def _may_pipeline(connection: Any) -> bool:
+    """Tell whether a transaction would end with what is read, and nobody is there to see the statement."""
+    if connection.execute_wrappers or connection.queries_logged or not connection.get_autocommit():
+        return False
+    return bool(connection.Database.Pipeline.is_supported())
+
+
+def _in_pipeline(
+    connection: Any, sql: str, parameters: Sequence[Any], make: Callable[[Sequence[Any]], Row]
+) -> list[Row]:
+    """Send both statements at once, of which the server makes one transaction, and let it send rows as it finds them.
+
+    Of what is fetched from a cursor it first makes a list, which takes it a third of the time that a page needs.
+    """
+    driver = connection.connection
+    with connection.wrap_database_errors:
+        with driver.pipeline():
+            driver.execute("SELECT " + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _limits()))
+            cursor = connection.Database.Cursor(driver, row_factory=lambda _: make)
+            cursor.execute(_literal(connection, sql, parameters), binary=True)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+
+def _through_cursor(
+    connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any], make: Callable[[Sequence[Any]], Row]
+) -> list[Row]:
+    """Say all of it as one statement, in which only a cursor can be told to answer in binary."""
+    limits = " ".join(f"SET LOCAL {name} TO {value};" for name, value in _limits())
+    statement = f"{limits} DECLARE dlq BINARY CURSOR FOR {sql}; FETCH ALL FROM dlq"
+    if not connection.get_autocommit():  # else its end is the end of all this
         statement += f"; CLOSE dlq; {_UNDO}"
     with connection.cursor() as cursor:
-        cursor.execute(*_bound(connection, statement, parameters))
+        if connection.settings_dict["OPTIONS"].get("server_side_binding"):
+            cursor.execute(_literal(connection, statement, parameters))
+        else:
+            cursor.execute(statement, parameters)
         while cursor.description is None:
             cursor.nextset()
         cursor.cursor.row_factory = lambda _: make
@@ -54,11 +87,15 @@ def read(
         return rows
 
 
-def _bound(connection: Any, statement: str, parameters: Sequence[Any]) -> tuple[str, Sequence[Any] | None]:
-    """Put the parameters into the statement where the driver would leave that to the server, which takes but one."""
-    if not connection.settings_dict["OPTIONS"].get("server_side_binding"):
-        return statement, parameters
-    return connection.Database.ClientCursor(connection.connection).mogrify(statement, parameters), None
+def _limits() -> list[tuple[str, str]]:
+    wait = min(LONGEST_WAIT, conf.DLQ_RELAY_LEASE / 3) // timedelta(milliseconds=1)
+    return [*ALONG_INDEXES.items(), ("lock_timeout", str(wait))]
+
+
+def _literal(connection: Any, sql: str, parameters: Sequence[Any]) -> str:
+    """Put the parameters into a statement. The server, if it is to do that, takes but one, and plans for any."""
+    literal: str = connection.Database.ClientCursor(connection.connection).mogrify(sql, parameters)
+    return literal
 
 
 def _is_psycopg3(connection: BaseDatabaseWrapper) -> bool:

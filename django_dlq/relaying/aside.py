@@ -21,6 +21,9 @@ REST: Final = (0.0, 300.0)
 AGAIN: Final = 5.0
 """Seconds after which a walk that still finds rows to send begins again: more urgent ones may have come."""
 
+TOGETHER: Final = 5.0
+"""The least seconds for which pages have them with them again, however long they take: it is not for what is aside."""
+
 
 class Line:
     """The walk along one index."""
@@ -76,7 +79,7 @@ class Lines:
     def __init__(self) -> None:
         self.is_apart = False
         self._lines = [Line(Delayed()), Line(Urgent())]
-        self._took = self._since = 0.0
+        self._took = self._not_before = 0.0
 
     def start_over(self) -> None:
         """Look everywhere: rows that were seen may be sent again."""
@@ -87,13 +90,14 @@ class Lines:
         """Take note how long a page took that had them with it."""
         # Anything is slow once on a machine that is busy.
         usual, self._took = min(took, self._took), took
-        if usual > LONG:
-            self.is_apart, self._took, self._since = True, 0.0, time.monotonic()
+        if usual > LONG and time.monotonic() >= self._not_before:
+            self.is_apart, self._took = True, 0.0
             self.start_over()
 
     def read(self, reading: Reading, reached: int) -> list[Outgoing]:
         """Read what is due in each. reached: up to which id the walk along the primary key has seen all."""
         rows = [row for line in self._lines for row in line.read(reading, reached)]
-        if all(line.is_quick for line in self._lines) and time.monotonic() - self._since > AGAIN:
-            self.is_apart = False
+        if all(line.is_quick for line in self._lines):
+            # It is not for them, or not any more, that pages take long; perhaps for what is not committed yet.
+            self.is_apart, self._not_before = False, time.monotonic() + TOGETHER
         return rows

@@ -11,7 +11,7 @@ from django_dlq.relaying.arrears import Arrears
 from django_dlq.relaying.aside import Lines
 from django_dlq.relaying.order import in_sending_order
 from django_dlq.relaying.pace import SHARE
-from django_dlq.relaying.stride import Stride
+from django_dlq.relaying.stride import Stride, beyond_its_rows
 from django_dlq.relaying.walk import Walk
 
 QUICK = 0.1
@@ -139,7 +139,7 @@ class Reader:
             took = time.monotonic() - began
             self._walk.go_on(page, took)
             if not self._lines.is_apart:
-                self._lines.learn(took)
+                self._lines.learn(beyond_its_rows(took, page))
             rows = self._not_taken([*page.rows, *aside] if aside else page.rows)
             # On old ground there may be pages that are all on their way.
             if rows or not page.is_full or time.monotonic() >= until:

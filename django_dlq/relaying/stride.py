@@ -12,6 +12,14 @@ LONG, VERY_LONG = 0.05, 0.5
 FIRST, LEAST = 1_000_000, 50_000
 """Ids that a page goes over, when one has taken long."""
 
+PER_ROW = 25e-6
+"""Seconds that a row may take to arrive, on a slow machine that is busy. Only what a page takes beyond that is long."""
+
+
+def beyond_its_rows(took: float, page: Page) -> float:
+    """Return how many of the seconds that a page took went into something else than its rows."""
+    return max(0.0, took - PER_ROW * len(page.rows))
+
 
 class Stride:
     """The length of the next step, in ids.
@@ -29,7 +37,7 @@ class Stride:
         began = time.monotonic()
         until, goes_on = self._end(reading, after)
         page = read(after, until)
-        self._learn(time.monotonic() - began)
+        self._learn(beyond_its_rows(time.monotonic() - began, page))
         return replace(page, is_full=True) if goes_on and page.last == until else page
 
     def _end(self, reading: Reading, after: int) -> tuple[int, bool]:

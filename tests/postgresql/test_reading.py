@@ -1,6 +1,7 @@
 """What is read along the indexes is what Django's own cursor would have read, and sooner."""
 
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,40 @@ def test_the_transaction_that_it_is_read_in_goes_on_as_before(messages: None) ->
 def test_the_connection_that_it_is_read_on_stays_as_it_was(messages: None) -> None:
     assert page() == page()
     test_the_transaction_that_it_is_read_in_goes_on_as_before(messages)
+
+
+WHAT_APPLIES = "SELECT " + ", ".join(f"current_setting('{name}')" for name in ALONG_INDEXES) + ", %s::bytea, '100 %%'"
+
+
+def test_what_the_planner_must_not_choose_it_does_not() -> None:
+    (row,) = read(connection, WHAT_APPLIES, [EVERY_BYTE], tuple)
+    assert row == (*["off"] * len(ALONG_INDEXES), EVERY_BYTE, "100 %")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_that_takes_one_round_trip_and_no_cursor(tmp_path: Path) -> None:
+    connection.ensure_connection()
+    server: Any = connection.connection
+    with (tmp_path / "trace").open("wb") as trace:
+        server.pgconn.trace(trace.fileno())
+        test_what_the_planner_must_not_choose_it_does_not()
+        server.pgconn.untrace()
+    said = (tmp_path / "trace").read_bytes()
+    assert said.count(b"ReadyForQuery") == 1
+    assert b"DECLARE" not in said
+    with transaction.atomic():
+        test_what_the_planner_must_not_choose_it_does_not()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_the_caller_commits_for_himself_nothing_is_left_planned(messages: None) -> None:
+    connection.set_autocommit(False)
+    try:
+        assert page()
+        test_the_transaction_that_it_is_read_in_goes_on_as_before(messages)
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -141,17 +141,32 @@ def test_what_is_let_go_is_found_at_once(reader: Reader) -> None:
 def test_they_are_read_apart_when_pages_take_long_and_with_them_when_they_do_not(
     passes: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    publish("urgent", priority=1)
+    publish("urgent too", priority=1)
     lines = Lines()
     lines.learn(9.0)
     assert not lines.is_apart  # once is nothing
     lines.learn(9.0)
     assert lines.is_apart
+    read(lines, size=1)
+    assert lines.is_apart  # not all has been seen
     monkeypatch.setattr(aside, "LONG", 60.0)
     read(lines)
-    assert lines.is_apart
-    passes.append(6)
+    assert not lines.is_apart
+
+
+def test_where_it_is_not_they_that_take_long_they_are_read_apart_once_and_not_soon_again(
+    lines: Lines, passes: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "LONG", 60.0)
     read(lines)
     assert not lines.is_apart
+    for _ in range(5):
+        lines.learn(99.0)
+    assert not lines.is_apart
+    passes.append(6)
+    lines.learn(99.0)
+    assert lines.is_apart
 
 
 def test_read_apart_the_order_of_keys_and_of_priorities_is_the_same(

@@ -121,6 +121,19 @@ def test_a_page_that_was_slow_once_puts_nothing_off(outbox: Outbox) -> None:
         assert outbox.seconds_until_sent(late) < 1
 
 
+def test_a_full_page_of_a_busy_machine_is_no_reason_to_look_for_urgent_messages_apart(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[float] = []
+    monkeypatch.setattr(module.Lines, "learn", lambda lines, took: learned.append(took))
+    outbox.rows = {outbox.draw() for _ in range(4000)}
+    outbox.page_takes = 0.12
+    Reader().read(Scope(), 4000)
+    outbox.rows.clear()
+    Reader().read(Scope(), 4000)
+    assert learned == pytest.approx([0.02, 0.12])
+
+
 @pytest.mark.parametrize("page_takes", [0.002, 0.2])
 def test_what_was_open_for_a_minute_is_sent_within_seconds_while_the_outbox_is_short(
     outbox: Outbox, page_takes: float

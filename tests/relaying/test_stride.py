@@ -1,7 +1,7 @@
 """A page goes less far where it takes long, and all is seen nevertheless."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -76,3 +76,15 @@ def test_a_page_that_holds_have_emptied_is_read_again(table: Table) -> None:
     table.holds = True
 
     assert stride.page(table.page, first, 5) == Page([], 5, is_full=False)
+
+
+def test_many_rows_may_take_their_time(table: Table) -> None:
+    stride, first, rows = Stride(), cast("Any", table), [cast("Any", None)] * 4000
+
+    def page(after: int, until: int) -> Page:
+        table.now += 0.12
+        return Page(rows, after + len(rows), is_full=True)
+
+    for place in range(0, 40_000, 4000):
+        stride.page(page, first, place)
+    assert table.asked == 0

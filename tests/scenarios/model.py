@@ -15,7 +15,8 @@ What is promised, exactly, and looked at whenever something arrives or has been 
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -105,6 +106,16 @@ class Promises:
         self.paused: dict[Thread | str, float] = {}
         self.faults: list[str] = []
         self.is_interrupted = False
+        self._in_hand_since: float | None = None
+
+    @contextmanager
+    def in_hand(self, since: float | None) -> Iterator[None]:
+        """Take into account that what is sent meanwhile is in hand since then, and not only since now."""
+        before, self._in_hand_since = self._in_hand_since, since
+        try:
+            yield
+        finally:
+            self._in_hand_since = before
 
     def commit(self, row: OutboxMessage, known: Known) -> None:
         """Take note of a message that was committed."""
@@ -141,10 +152,11 @@ class Promises:
             self.faults.append(f"{name} arrived {known.not_before - now:.3f} s before its time")
         if self.is_interrupted:
             return  # it was in hand before
-        if now > known.not_after:
+        read = now if self._in_hand_since is None else self._in_hand_since
+        if read > known.not_after:
             self.faults.append(f"{name} was sent {now - known.not_after:.3f} s after its expiry")
         for what in filter(None, (known.thread, known.thread and known.thread[0])):
-            if now > self.paused.get(what, now) + 1.5:
+            if read > self.paused.get(what, read) + 1.5:
                 self.faults.append(f"{name} was sent though {what} is paused")
 
     def _check_order(self, name: str, thread: Thread) -> None:

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from tests.services.kafka import KAFKA, Kafka
+from tests.services.kafka import KAFKA, QUICK_COMPILER, Kafka
 from tests.services.service import Server
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -30,6 +30,7 @@ def private(kind: type[AnyServer]) -> Iterator[AnyServer]:
         server = kind()
     if isinstance(server, Kafka):
         server.jars = KAFKA.jars
+        server.options.append(QUICK_COMPILER)
     try:
         server.up()
         yield server

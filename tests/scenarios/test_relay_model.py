@@ -31,6 +31,9 @@ from tests.scenarios.model import BROKER, HOLDING, TOPICS, Answer, Clock, Crash,
 EXAMPLES = int(os.environ.get("DLQ_MODEL_EXAMPLES", "0"))
 """How many stories to try, other ones each time; without it, a few and always the same."""
 
+FEW, STEPS = 25, 30
+"""How many, and how long each is."""
+
 NEVER = float("inf")
 TICK = 0.01
 """Seconds from one batch to the next."""
@@ -233,8 +236,8 @@ class Relays(RuleBasedStateMachine):
         self.resume_all()
         while self.drawn:
             self.commit_late()
-        for _ in range(100):
-            self.clock.wait(2)
+        for pause in [2.0] * 3 + [15.0] * 50:
+            self.clock.wait(pause)
             self.settle_letters(replays=True)
             for place in range(3):
                 self.run(place)
@@ -246,8 +249,12 @@ class Relays(RuleBasedStateMachine):
 
     def relay(self, place: int) -> Relay:
         """Return the relay at a place, a new one if there is none."""
-        relay = self.relays[place] = self.relays[place] or Relay()
+        relay = self.relays[place] = self.relays[place] or self.make()
         return relay
+
+    def make(self) -> Relay:
+        """Return a new relay, one that does one thing after the other."""
+        return Relay()
 
     def run(self, place: int) -> None:
         """Let the relay at a place do one batch; what the broker was told to do it does now or never."""
@@ -282,15 +289,13 @@ def rows_of_others(relay: Relay) -> set[int]:
     return set(OutboxMessage.objects.filter(lane__in=list(lanes)).values_list("pk", flat=True))
 
 
-@pytest.mark.once
-@pytest.mark.django_db
-@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=6)
-def test_whatever_happens_to_relays_the_promises_are_kept() -> None:
+def tell_stories(machine: type[RuleBasedStateMachine]) -> None:
+    """Try stories until one breaks a promise, or there were enough."""
     run_state_machine_as_test(
-        Relays,
+        machine,
         settings=settings(
-            max_examples=EXAMPLES or 50,
-            stateful_step_count=30,
+            max_examples=EXAMPLES or FEW,
+            stateful_step_count=STEPS,
             derandomize=not EXAMPLES,
             # To find the shortest story that fails may take minutes.
             phases=list(Phase) if EXAMPLES else [Phase.explicit, Phase.generate],
@@ -299,3 +304,10 @@ def test_whatever_happens_to_relays_the_promises_are_kept() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.once
+@pytest.mark.django_db
+@override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=6)
+def test_whatever_happens_to_relays_the_promises_are_kept() -> None:
+    tell_stories(Relays)

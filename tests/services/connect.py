@@ -10,7 +10,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tests.services.kafka import KAFKA
+from tests.services.kafka import KAFKA, QUICK_COMPILER
 from tests.services.service import Server, Service, ServiceError
 
 POM = Path(__file__).with_name("connect-pom.xml")
@@ -105,8 +105,7 @@ class Connect(Server):
         facts = {"kafka": KAFKA.url, "host": self.host, "port": self.port, "data": self.data}
         properties = self.directory / "worker.properties"
         properties.write_text(PROPERTIES.format(plugins=DEBEZIUM.plugins, **facts))
-        # It lives for a minute: the quick compiler is enough.
-        java = KAFKA.java("-Xms128m", "-Xmx256m", "-XX:TieredStopAtLevel=1")
+        java = KAFKA.java("-Xms128m", "-Xmx256m", QUICK_COMPILER)
         return [*java, "org.apache.kafka.connect.cli.ConnectStandalone", str(properties)]
 
     def create(self, data: Path) -> None:

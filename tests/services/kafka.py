@@ -11,6 +11,8 @@ from tests.services import kafka_wire
 from tests.services.service import Server, ServiceError
 
 POM = Path(__file__).with_name("kafka-pom.xml")
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
+"""For what lives for a minute at most: it would spend longer on compiling well than it gains by that."""
 LOGGING = """\
 rootLogger.level=warn
 rootLogger.appenderRef.console.ref=console
@@ -69,6 +71,7 @@ class Kafka(Server):
         self.jars = self.directory / "lib"
         self.properties = self.directory / "server.properties"
         self.logging = self.directory / "log4j2.properties"
+        self.options = ["-Xms256m", "-Xmx512m"]
 
     @property
     def url(self) -> str:
@@ -104,7 +107,7 @@ class Kafka(Server):
     def command(self) -> Sequence[str]:
         """Write the configuration, which may have changed since, and return the broker's command line."""
         self._configure(self.data)
-        return [*self.java("-Xms256m", "-Xmx512m"), "kafka.Kafka", str(self.properties)]
+        return [*self.java(*self.options), "kafka.Kafka", str(self.properties)]
 
     def create(self, data: Path) -> None:
         """Format the storage of a new one-node cluster."""
@@ -123,8 +126,7 @@ class Kafka(Server):
 
     def tool(self, main: str, *arguments: str, stdin: bytes = b"", timeout: float = 60) -> bytes:
         """Run one of Kafka's own command line tools and return what it printed."""
-        # A tool lives for a second: the quick compiler is enough.
-        command = [*self.java("-Xmx256m", "-XX:TieredStopAtLevel=1"), main, *arguments]
+        command = [*self.java("-Xmx256m", QUICK_COMPILER), main, *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
         if done.returncode:
             said = (done.stdout[-2000:] + done.stderr[-2000:]).decode(errors="replace")

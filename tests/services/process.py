@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypedDict
 
 KERNEL_THREAD = 0x200000  # PF_KTHREAD: the only living things without a command line
-# The shell writes its own pid and then becomes the server, so the number is right even if we die here.
-REMEMBER_PID = 'echo $$ >"$0" && exec "$@"'
+# The shell writes its own pid and then becomes the server, so the number is right even if we die here. The file has its
+# name only when the number is in it: whoever looks between would take the server for dead.
+REMEMBER_PID = 'echo $$ >"$0.new" && mv "$0.new" "$0" && exec "$@"'
 
 
 class AsUser(TypedDict, total=False):
