@@ -71,6 +71,7 @@ def test_a_group_without_handlers_fails_with_the_groups_that_there_are(registry:
         celery_tasks.consume("gone")
 
 
+@pytest.mark.once
 def test_without_celery_the_error_names_the_extra() -> None:
     code = "import sys, django; django.setup(); sys.modules['celery'] = None; import django_dlq.celery_tasks"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

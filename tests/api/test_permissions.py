@@ -15,6 +15,8 @@ from django_dlq.api.views import VERBS, MessageViewSet
 from django_dlq.models import DeadLetter, DeadLetterEvent, Kind, OutboxMessage
 from tests.api.conftest import SignIn
 
+pytestmark = pytest.mark.once
+
 READS = {
     "/dlq/dead-letters/": "view_deadletter",
     "/dlq/outbox/": "view_outboxmessage",

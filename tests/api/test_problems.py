@@ -18,6 +18,8 @@ from django_dlq.exceptions import (
 )
 from django_dlq.models import DeadLetter
 
+pytestmark = pytest.mark.once
+
 
 def problem(error: Exception) -> dict[str, Any]:
     response = problems.answer(error, {})

@@ -11,6 +11,8 @@ from rest_framework.test import APIClient
 from django_dlq.models import DeadLetter, OutboxMessage, State
 from tests.api.conftest import HEADERS, MakeLetter
 
+pytestmark = pytest.mark.once
+
 WHY = "the address was wrong"
 
 

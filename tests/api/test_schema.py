@@ -9,6 +9,8 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def schema() -> Any:

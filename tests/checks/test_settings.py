@@ -7,6 +7,8 @@ from django_dlq.checks.rules import RULES
 from django_dlq.conf import conf
 from tests.checks.found import found
 
+pytestmark = pytest.mark.once
+
 SECOND = timedelta(seconds=1)
 NO_HOSTS = ("", "https://a.example", "a.example/", "a.example/x", "a.example?", "a.example#", "u@a.example")
 

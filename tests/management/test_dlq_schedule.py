@@ -13,7 +13,8 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from django_dlq import celery_tasks, inbox
 from django_dlq.registry import Registry
 
-pytestmark = pytest.mark.django_db
+# Where the schedule is used, it is on every database: tests/scenarios/test_celery.py.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture(autouse=True)

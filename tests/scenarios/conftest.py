@@ -44,8 +44,8 @@ ON_POSTGRESQL = [
     "test_zombie_relay.py",
 ]
 ON_MARIADB = ["test_mariadb_restart.py"]
-# SQLite has one writer, which waits for the other.
-ON_SERVERS = ["test_broken_connection.py", "test_separate_capacity.py"]
+# SQLite has one writer, which waits for the other, and no server to run the demo on; test_demo.py runs it without one.
+ON_SERVERS = ["test_broken_connection.py", "test_demo_on_real_services.py", "test_separate_capacity.py"]
 collect_ignore = {
     "postgresql": ON_MARIADB,
     "mysql": ON_POSTGRESQL,

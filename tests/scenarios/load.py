@@ -14,12 +14,12 @@ from tests.services.service import Server
 from tests.shop.models import Box, Order
 
 KEYS = 20
-SECONDS_BETWEEN_ORDERS = 0.01
+SECONDS_BETWEEN_ORDERS = 0.02
 
 
 @contextmanager
 def load(stage: Stage) -> Iterator[None]:
-    """Publish about a hundred orders per second, over twenty keys, in a thread."""
+    """Publish about fifty orders per second, over twenty keys, in a thread."""
     closing = threading.Event()
     thread = threading.Thread(target=_take_orders, args=(stage, closing))
     thread.start()

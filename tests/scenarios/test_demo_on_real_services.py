@@ -16,9 +16,8 @@ DATABASE = "dlq_demo_test"
 @pytest.mark.kafka
 @pytest.mark.timeout(240)
 def test_on_real_services_the_demo_keeps_every_promise(kafka: str) -> None:
-    mark, server = uuid.uuid4().hex, urlsplit(os.environ.get("DATABASE_URL", ""))
-    # SQLite has no server; without a URL the demo makes its own file.
-    database = "" if server.scheme in {"", "sqlite"} else server._replace(path=f"/{DATABASE}").geturl()
+    mark, server = uuid.uuid4().hex, urlsplit(os.environ["DATABASE_URL"])
+    database = server._replace(path=f"/{DATABASE}").geturl()
     variables = environment(mark, ONCE="1", KAFKA=kafka, DATABASE_URL=database)
     done = subprocess.run(COMMAND, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

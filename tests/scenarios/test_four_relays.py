@@ -26,7 +26,7 @@ def test_of_four_relays_one_is_killed_each_second_for_a_minute_and_all_arrives_i
     relays = [stage.manage("dlq_relay") for _ in range(4)]
     stage.until(lambda: are_shared(*relays))
     traffic = Traffic(stage, keys=100)
-    with watching() as watch, traffic.flowing():
+    with watching() as watch, traffic.flowing(pause=0.06):
         kills = kill_one_each_second(stage, relays)
     stage.until(stage.outbox_is_empty)
     stage.until(lambda: are_shared(*relays))
