@@ -530,6 +530,30 @@ class TestReading:
         assert [relay.run_once() for _ in range(4)] == [2, 2, 1, 0]
         assert bodies(broker.sent) == texts
 
+    @pytest.mark.parametrize("size", [400, 2000, 6000])
+    def test_headers_and_keys_count_as_well_and_arrive_as_they_are(self, relay, broker, monkeypatch, size):
+        """Above what a row of a page may have, above what three may, and above a whole page."""
+        monkeypatch.setattr(outbox_reading, "PAGE_BYTES", 5000)
+        large = "ü" * (size // 2)
+        sent = [
+            Message("orders", "1", key="7", headers={"h": large}),
+            Message("orders", "", key="7", headers={"h": large}),
+            Message("orders", "3", key=large),
+            Message("orders", large, key=large, headers={"h": large}),
+            Message("orders", "5", key="7"),
+        ]
+        outbox.publish_many(sent)
+        done = [relay.run_once() for _ in range(6)]
+
+        assert sum(done) == len(sent)
+        assert max(done) < len(sent) or size < 1000
+        assert [(record.key, record.body, dict(record.headers).get("h")) for record in broker.sent] == [
+            (key.encode(), body.encode(), header and header.encode())
+            for key, body, header in [
+                ("7", "1", large), ("7", "", large), (large, "3", None), (large, large, large), ("7", "5", None)
+            ]
+        ]  # fmt: skip
+
     def test_a_body_that_is_gone_before_it_is_read_was_deleted_by_somebody(self, relay, broker, monkeypatch):
         monkeypatch.setattr(outbox_reading, "PAGE_BYTES", 500)
         outbox.publish("orders", "x" * 2000)

@@ -12,12 +12,12 @@ from django_dlq.consuming.rates import Rates
 from django_dlq.consuming.shared import Shared
 from django_dlq.exceptions import Reject, RetryLater, UnknownHandler
 from django_dlq.fingerprint import Failure
-from django_dlq.models import DeadLetter, InboxMessage, State, database_now, in_future
+from django_dlq.models import Circuit, DeadLetter, InboxMessage, State, database_now, in_future
 from django_dlq.registry import Handler
 from django_dlq.retries import Retries
 from django_dlq.runner import until_idle
 from tests.letters import consumer_letter, timeline
-from tests.outages import NAME, Logistics
+from tests.outages import NAME, Logistics, open_by_itself
 from tests.shop.models import Box
 from tests.stopped import stop
 
@@ -564,13 +564,18 @@ class TestRate:
         clock.now += 1
         assert everything.may_look_past([first])
 
-    def test_a_dependency_that_is_down_is_tried_only_when_the_rate_allows_it(self, registry, clock):
+    def test_no_message_is_claimed_to_try_a_dependency_before_the_rate_allows_it(self, registry, clock, monkeypatch):
         registry.handlers.clear()
         logistics = Logistics()
         logistics.serve("shipping", rate_limit="1/min")
-        logistics.is_up = False
-        for number in range(5):
-            due(str(number), ago=100 - number)
+        open_by_itself(state=Circuit.HALF_OPEN)
+        due(dependency=NAME)
         machine = Retries("shipping")
+        (handler,) = registry.handlers
+        machine._shared.rates.there(handler, "fresh")
+        machine._shared.rates.take(handler, "fresh")
+        with monkeypatch.context() as early:
+            early.setattr(machine._circuits, "allowance", lambda handler: pytest.fail("it is too early"))
+            assert machine.run_once() == 0
+        clock.now += 60
         assert machine.run_once() == 1
-        assert machine.run_once() == 0

@@ -7,13 +7,14 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_dlq import burial, outbox
+from django_dlq import burial, outbox, parking
 from django_dlq.consumer import delivery_of, settle, settle_work
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ID, ReceivedMessage, Record
 from django_dlq.models import DeadLetter, OutboxMessage, State
 from django_dlq.registry import Handler, Registry
 from django_dlq.relay import Relay
+from django_dlq.retries import Retries
 from tests.scripted_broker import ScriptedBroker
 from tests.shop.models import Box
 
@@ -111,6 +112,25 @@ def test_the_order_of_a_key_costs_no_statement_while_nothing_has_failed(registry
         settle("shipping", RECORD._replace(key=b"A-17"))
     assert words(captured) == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
     assert Box.objects.count() == 1
+
+
+def test_what_was_parked_costs_its_claim_its_handling_and_the_release_of_the_next(registry: Registry) -> None:
+    registry.add(Handler(function=put_box, topics=("orders",), group="shipping", ordered=True))
+    for number in range(3):
+        message = ReceivedMessage.of(RECORD._replace(key=b"A", headers=((ID, b"%d" % number),)), "shipping")
+        (handler,) = registry.handlers
+        if number:
+            assert parking.handle_in_turn(message, handler, put_box) == "parked"
+        else:
+            burial.bury_received(message, Failure.of(OSError(), "shipping"), handler=handler, delay=timedelta(0))
+    machine = Retries("shipping")
+    assert machine._attempt_next()
+    with CaptureQueriesContext(connection) as captured:
+        assert machine._attempt_next()
+    claim, handle, settle_it = ["BEGIN", "SELECT", "UPDATE", "COMMIT"], ["INSERT", "INSERT"], ["UPDATE", "INSERT"]
+    release = ["SELECT", "SELECT", "UPDATE", "INSERT"]
+    own = ["BEGIN", "SELECT", "SAVEPOINT", *handle, "RELEASE", *settle_it, *release, "COMMIT"]
+    assert words(captured) == claim + own
 
 
 def test_the_order_of_keys_costs_a_batch_one_query(registry: Registry) -> None:

@@ -15,17 +15,21 @@ from django.db.models import Max, Q, QuerySet
 from django_dlq.message import LANES
 from django_dlq.models.clock import DatabaseNow
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
+from django_dlq.models.large_messages import sizes, whole
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, body_of, expressions, part_of, quickly
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, are_whole, expressions, part_of, quickly
 from django_dlq.models.postgresql_reading import can_read, read
 from django_dlq.models.resting import NOTHING_RESTS, Resting
 from django_dlq.models.things import Thing, of_things
 
 PAGE_BYTES = 16_000_000
-"""The most that the bodies of one page may take in memory, unless a single one takes more."""
+"""The most that the bodies of one page may take in memory, and headers and keys once more, unless of a single one."""
+
+SIZES_AT_ONCE: Final = 100
+"""Of so many rows that are not whole the sizes are read; to tell that of large headers takes the database a while."""
 
 _ANY_SIZE = 2_000_000_000
-"""Bytes; no body is larger."""
+"""Bytes; no body is larger, and no headers."""
 
 ENDLESS: Final = 2**63 - 1
 """The highest id that there can be."""
@@ -121,8 +125,8 @@ class Reading:
         """Read up to one page of the rows after this id and up to that one.
 
         With them, wherever they are, come up to a page of the urgent rows and of the delayed ones whose time has come;
-        so a row may be there twice. Bodies are whole, unless they would take more than PAGE_BYTES together: then the
-        page ends before. There is nothing in it if other letters hold their keys by now than the scope says: what
+        so a row may be there twice. All is whole of each, unless that would take more than PAGE_BYTES together: then
+        the page ends before. There is nothing in it if other letters hold their keys by now than the scope says: what
         waited for one must not be overtaken by what came after it.
         """
         return self._page(self._with_aside, after, until)
@@ -156,7 +160,7 @@ class Reading:
         is_full = len(along) == self.size
         last = along[-1].id if along else after
         page = Page(read, last if is_full or until == ENDLESS else until, is_full)
-        if all(map(body_of, read)) or not any(row.is_partial for row in read):
+        if are_whole(read):
             return page
         return self._with_bodies(page, after)
 
@@ -199,19 +203,17 @@ class Reading:
     def _with_bodies(self, page: Page, after: int) -> Page:
         kept: list[Outgoing] = []
         room, last, is_full = PAGE_BYTES, page.last, page.is_full
-        for row in page.rows:
-            room -= row.size or 0 if row.is_partial else 0
+        takes: dict[int, int] = {}
+        for place, row in enumerate(page.rows):
+            if row.is_partial and row.id not in takes:
+                takes |= sizes(page.rows[place : place + SIZES_AT_ONCE], using=self.using)
+            room -= takes.get(row.id, 0)
             if room < 0 and kept:
                 # What is aside is found again wherever the reading stands; what lies along the way must not be passed.
                 last, is_full = max((row.id for row in kept if row.part == ALONG), default=after), True
                 break
             kept.append(row)
-        large = OutboxMessage.objects.using(self.using).filter(pk__in={row.id for row in kept if row.is_partial})
-        bodies = {pk: None if body is None else bytes(body) for pk, body in large.values_list("pk", "body")}
-        # One that is gone meanwhile has been sent, or deleted by a person.
-        whole = [row._replace(body=bodies[row.id]) if row.is_partial else row for row in kept
-                 if not row.is_partial or row.id in bodies]  # fmt: skip
-        return Page(whole, last, is_full)
+        return Page(whole(kept, using=self.using), last, is_full)
 
 
 def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db.models import BooleanField, Case, ExpressionWrapper, F, Func, IntegerField, Q, TextField, Value, When
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 
 from django_dlq import message as wire
 from django_dlq.message import Headers, Record
@@ -24,8 +24,9 @@ class Outgoing(NamedTuple):
     """One message to send, with the names of OutboxMessage's columns.
 
     `body` is None for a tombstone, and for a body that is too large to be read with a whole page: then `size`, its
-    length in bytes, says so. `is_expired`: whether it must not be sent any more, by the database's clock.
-    `part`: ALONG or ASIDE.
+    length in bytes, says so. `headers_text` is None where headers and key together are too large for that; then `key`
+    may be None as well. `is_expired`: whether it must not be sent any more, by the database's clock. `part`: ALONG or
+    ASIDE.
     """
 
     id: int
@@ -34,7 +35,7 @@ class Outgoing(NamedTuple):
     key: str | None
     raw_key: bytes | None
     tag: str
-    headers_text: str
+    headers_text: str | None
     body: bytes | None
     size: int | None
     broker: str
@@ -55,6 +56,7 @@ class Outgoing(NamedTuple):
     @property
     def headers(self) -> Headers:
         """The publisher's headers."""
+        assert self.headers_text is not None, "they have yet to be read"
         return headers_from_text(self.headers_text)
 
     @property
@@ -69,8 +71,8 @@ class Outgoing(NamedTuple):
 
     @property
     def is_partial(self) -> bool:
-        """Whether the body has yet to be read."""
-        return self.body is None and self.size is not None
+        """Whether the body, or what goes with it, has yet to be read."""
+        return self.headers_text is None or (self.body is None and self.size is not None)
 
     @classmethod
     def of(cls, columns: Iterable[Any]) -> "Outgoing":
@@ -104,16 +106,22 @@ def records(rows: Iterable[Outgoing]) -> list[Record]:
 
 # Columns of many rows, which `map` takes from them several times faster than a loop that names them.
 id_of = itemgetter(Outgoing._fields.index("id"))
-body_of = itemgetter(Outgoing._fields.index("body"))
 lane_of = itemgetter(Outgoing._fields.index("lane"))
 broker_of = itemgetter(Outgoing._fields.index("broker"))
 priority_of = itemgetter(Outgoing._fields.index("priority"))
 expiry_of = itemgetter(Outgoing._fields.index("is_expired"))
 letter_of = itemgetter(Outgoing._fields.index("letter_id"))
 part_of = itemgetter(Outgoing._fields.index("part"))
+_body_of = itemgetter(Outgoing._fields.index("body"))
+_text_of = itemgetter(Outgoing._fields.index("headers_text"))
 
 
-class _OctetLength(Func):
+def are_whole(rows: Sequence[Outgoing]) -> bool:
+    """Tell whether nothing of these rows has yet to be read."""
+    return all(map(_text_of, rows)) and (all(map(_body_of, rows)) or not any(row.is_partial for row in rows))
+
+
+class OctetLength(Func):
     """The length in bytes."""
 
     function = "OCTET_LENGTH"
@@ -136,19 +144,35 @@ class Number(Value):
         return []
 
 
+TEXT: Final = Cast("headers", TextField())
+"""The headers as they are read."""
+
+TEXT_SIZE: Final = OctetLength(TEXT) + Coalesce(OctetLength("key"), 0)
+"""The bytes of headers and key, and on SQLite their characters."""
+
+
 def expressions(largest: int) -> dict[str, Any]:
-    """Return what is computed while reading, by name; bodies of more than `largest` bytes are left out."""
+    """Return what is computed while reading, by name.
+
+    Bodies of more than `largest` bytes are left out, and headers and keys that together take more.
+    """
     small = When(Q(body__isnull=True) | Q(size__lte=largest), then=F("body"))
+    short = Q(key__isnull=True) | Q(key_size__lte=largest)
     expired = Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow())
     return {
-        "headers_text": Cast("headers", TextField()),
-        "size": _OctetLength("body"),
+        "size": OctetLength("body"),
+        "key_size": OctetLength("key"),
+        "text_size": TEXT_SIZE,
+        "small_text": Case(When(Q(text_size__lte=largest), then=TEXT), default=None),
         "small_body": Case(small, default=None),
+        "small_key": Case(When(short, then=F("key")), default=None),
         "is_expired": ExpressionWrapper(expired, output_field=BooleanField()),
     }
 
 
-COLUMNS = tuple("small_body" if name == "body" else name for name in Outgoing._fields)
+_COMPUTED = {"body": "small_body", "headers_text": "small_text", "key": "small_key"}
+
+COLUMNS = tuple(_COMPUTED.get(name, name) for name in Outgoing._fields)
 """The names of the columns and expressions to read, in the order of the fields."""
 
 
