@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -122,6 +122,10 @@ class Promises:
         self.committed[row.message_id] = known
         if known.thread and known.is_ordered:
             self.order[known.thread].append(row.message_id)
+
+    def replay(self, name: str) -> None:
+        """Take note that a person has sent a message again, which takes its expiry away."""
+        self.committed[name] = replace(self.committed[name], not_after=float("inf"))
 
     def arrive(self, record: Record) -> None:
         """Compare what has just arrived with the promises."""

@@ -210,6 +210,7 @@ class Relays(RuleBasedStateMachine):
                 continue
             if replays:
                 deadletters.replay(letter, actor="ann", reason="a test")
+                self.promises.replay(letter.message_id)
             else:
                 self.promises.settled.add(letter.message_id)
                 deadletters.discard(letter, actor="ann", reason="a test")
