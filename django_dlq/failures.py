@@ -54,7 +54,7 @@ def expect_life(deaths: int) -> None:
 
     The first time its handler's rule is asked what shall become of it. If that kills the process too, nobody is.
     """
-    if deaths >= conf.DLQ_MOST_DEATHS:
+    if deaths and deaths >= conf.DLQ_MOST_DEATHS:  # nearly always there are none, and to ask takes time
         raise ProcessDied(
             f"its process died {deaths} times while it was handled, each time but the first with nothing else in hand",
             is_only_that=deaths > conf.DLQ_MOST_DEATHS,

@@ -17,7 +17,7 @@ from django_dlq.models.dead_letter import DeadLetter
 from django_dlq.models.fields import ExactCharField
 from django_dlq.models.indexes import PartialIndex
 from django_dlq.models.postgresql_array import text_array
-from django_dlq.models.postgresql_begin import execute_first
+from django_dlq.models.postgresql_direct import execute_directly
 from django_dlq.models.primary import PrimaryManager
 from django_dlq.models.waiting_key import WaitingKey
 
@@ -67,7 +67,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         else:
             values = (*values, outcome.value, reason)
             statement = _claim_otherwise(using)
-        return execute_first(connections[using], statement, values).rows > 0
+        return execute_directly(connections[using], statement, values).rows > 0
 
     def claim_in_turn(self, message: ReceivedMessage, group: str, order_key: str) -> bool:
         """Do the same with the same single statement, unless a letter of the message's key is open; tell which.
@@ -75,7 +75,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         False says either: that the message is done, or that the key waits. `is_done` tells them apart.
         """
         values = (group, message.message_key, message.message_id, message.topic, order_key)
-        return execute_first(connections[self.db], _claim_in_turn(self.db), values).rows > 0
+        return execute_directly(connections[self.db], _claim_in_turn(self.db), values).rows > 0
 
     def is_done(self, message: ReceivedMessage, group: str) -> bool:
         """Tell whether the group is done with the message."""
@@ -108,7 +108,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
             statement, values = _claim_keys(self.db), (group, topics[0], text_array(keys))
         else:
             statement, values = _claim_arrays(self.db), (group, *map(text_array, (keys, ids, topics)))
-        return set(execute_first(connection, statement, tuple(values)).texts)
+        return set(execute_directly(connection, statement, tuple(values)).first)
 
 
 class InboxMessage(models.Model):

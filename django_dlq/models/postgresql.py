@@ -13,6 +13,7 @@ from django.db import connections, models
 
 from django_dlq.models.fields import HeadersField
 from django_dlq.models.postgresql_copy import can_copy, copied, copy
+from django_dlq.models.postgresql_direct import execute_directly
 
 Field: TypeAlias = "models.Field[Any, Any]"  # not subscriptable at run time
 Model: TypeAlias = type[models.Model]
@@ -40,15 +41,15 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
     value would cost more than the inserting.
     """
     fields = _fields(model, without)
+    if len(rows) == 1:
+        statement, values = _insert(model, using, without, many=False), [_value(field, rows[0]) for field in fields]
+        return list(map(int, execute_directly(connections[using], statement, values).first))
     with connections[using].cursor() as cursor:
         if can_copy(cursor, len(rows)):
             columns = [(field, copied(field, list(map(attrgetter(field.attname), rows)))) for field in fields]
             return copy(cursor, model, columns, using=using)
-        if len(rows) == 1:
-            parameters = [_value(field, rows[0]) for field in fields]
-        else:
-            parameters = [_column(field, rows) for field in fields]
-        cursor.execute(_insert(model, using, without, len(rows) > 1), parameters)
+        parameters: list[Any] = [_column(field, rows) for field in fields]
+        cursor.execute(_insert(model, using, without, many=True), parameters)
         return [key for (key,) in cursor.fetchall()]
 
 
@@ -78,7 +79,7 @@ def delete(model: Model, ids: Sequence[int], *, using: str, fence: Fence | None 
 
 
 @cache
-def _insert(model: Model, using: str, without: frozenset[str], many: bool) -> str:  # noqa: FBT001  # cache wants it
+def _insert(model: Model, using: str, without: frozenset[str], many: bool) -> str:  # noqa: FBT001
     quote, fields = connections[using].ops.quote_name, _fields(model, without)
     columns = ", ".join(quote(field.attname) for field in fields)
     placeholders = ", ".join(f"%s::{_type(field, using)}[]" if many else "%s" for field in fields)

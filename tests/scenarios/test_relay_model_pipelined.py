@@ -5,9 +5,10 @@ from django.test import override_settings
 from hypothesis import strategies
 from hypothesis.stateful import initialize, rule
 
+from django_dlq.message import Message
 from tests.scenarios.model import BROKER, HOLDING, Answer
 from tests.scenarios.stepped import THREADS, SteppedRelay, wait_for_threads
-from tests.scenarios.test_relay_model import TICK, Relays, answers, places, tell_stories
+from tests.scenarios.test_relay_model import TICK, Relays, answers, orders, places, tell_stories
 
 PAGE = 3
 """Fewer than are often published at once, so that there is something to be read ahead."""
@@ -31,6 +32,12 @@ class PipelinedRelays(Relays):
             self.broker.answers = answers
             relay.threads[thread].work(most)
             self.broker.reset()
+
+    @rule(place=places, batches=strategies.lists(strategies.tuples(orders, answers), min_size=2, max_size=6))
+    def go_on(self, place: int, batches: list[tuple[list[Message], list[Answer]]]) -> None:
+        """Let a relay work for a while, so that most of what it sends was read ahead."""
+        for published, answered in batches:
+            self.step(place, published, answered)
 
     @rule(place=places, thread=strategies.sampled_from(THREADS), is_prompt=strategies.booleans())
     def hurry_a_thread(self, place: int, thread: str, is_prompt: bool) -> None:

@@ -1,4 +1,4 @@
-"""BEGIN goes to the server with the inbox row, and nobody can tell from anything else."""
+"""BEGIN goes to the server with what each message says first, and nobody can tell from anything else."""
 
 import re
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import IsolationLevel
 from psycopg.pq import Trace, TransactionStatus
 
-from django_dlq import inbox
+from django_dlq import inbox, outbox
 from django_dlq.message import ReceivedMessage
-from django_dlq.models import InboxMessage
+from django_dlq.models import InboxMessage, OutboxMessage
 from tests.postgresql.configured import configured
 from tests.shop.models import Box
 
@@ -108,6 +108,36 @@ def test_all_texts_arrive_as_they_are() -> None:
     assert {(row.group, row.message_key) for row in InboxMessage.objects.exclude(group="batch")} == {
         (text, text) for text in difficult
     }
+
+
+def test_a_message_that_is_published_first_costs_two_journeys(journeys: Callable[[], int]) -> None:
+    with transaction.atomic():
+        outbox.publish("orders", b"")
+    assert journeys() == len(["BEGIN; INSERT", "COMMIT"])
+
+
+@pytest.mark.usefixtures("no_cursors")
+def test_where_nobody_looks_a_message_is_published_without_a_cursor() -> None:
+    with transaction.atomic():
+        outbox.publish("orders", b"1")
+        outbox.publish("orders", b"2")
+
+
+@pytest.mark.parametrize("server_binds", [False, True])
+def test_all_that_is_published_arrives_as_it_is(server_binds: bool) -> None:
+    difficult = [bytes(range(256)), b"", b"'", b"\\x00", b"\\", b"%s %% $1"]
+    with configured(server_side_binding=server_binds):
+        with transaction.atomic():
+            rows = [
+                outbox.publish("orders", body, key="'\\%s", tag='"', headers={"h": body}, priority=number)
+                for number, body in enumerate(difficult)
+            ]
+        found = {row.pk: row for row in OutboxMessage.objects.all()}
+    for number, (row, body) in enumerate(zip(rows, difficult, strict=True)):
+        saved = found[row.pk]
+        assert (bytes(saved.body), saved.key, saved.tag, saved.priority) == (body, "'\\%s", '"', number)
+        assert saved.headers == row.headers == (("h", body),)
+        assert saved.created_at == row.created_at
 
 
 def test_what_postgresql_cannot_hold_is_refused_not_cut() -> None:

@@ -1,0 +1,104 @@
+"""Give a statement to libpq as it is sent: past the cursors, and in one journey with the BEGIN that it needs.
+
+psycopg sends BEGIN by itself, and waits for the answer, before a connection's first statement. And the two cursors that
+a statement goes through, Django's and the driver's, take longer in Python than the server does for one row. Both is
+much of what a message costs, so where nobody looks, the statements that each message has go another way.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+Value = str | int | bytes | None
+"""What is written as a literal here; for anything else the driver has its own ways."""
+
+IDLE: Final = 0
+"""libpq's PQTRANS_IDLE, and its PQ_PIPELINE_OFF."""
+
+IN_TRANSACTION: Final = 2
+"""libpq's PQTRANS_INTRANS."""
+
+FATAL: Final = 7
+"""libpq's PGRES_FATAL_ERROR."""
+
+
+class Answer(NamedTuple):
+    """How many rows a statement inserted, and the first column of those that it returned; maybe as texts."""
+
+    rows: int
+    first: Sequence[Any] = ()
+
+
+def execute_directly(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Answer:
+    """Execute a statement that returns at most one column; what may be a transaction's first one.
+
+    If it is that, on PostgreSQL with psycopg 3 as Django configures it, BEGIN goes with it. All goes as ever where an
+    execute wrapper, `connection.queries` or a cursor class that is not Django's own is there to see statements, where
+    BEGIN has to say more than that, and with parameters that are no Value.
+    """
+    if _is_own(connection) and all(map(_can_be_written, parameters)):
+        return _past_cursors(connection, sql, parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return Answer(cursor.rowcount, [first for (first,) in cursor.fetchall()] if cursor.description else ())
+
+
+def _is_own(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether nobody looks, and what is to be done is known: in a transaction, or before one that begins."""
+    if connection.vendor != "postgresql" or connection.execute_wrappers or connection.queries_logged:
+        return False
+    driver: Any = connection.connection
+    if not hasattr(driver, "pgconn") or driver.autocommit or connection.needs_rollback:
+        return False
+    if (driver.isolation_level, driver.read_only, driver.deferrable) != (None, None, None):
+        return False
+    if driver.pgconn.transaction_status not in (IDLE, IN_TRANSACTION) or driver.pgconn.pipeline_status != IDLE:
+        return False
+    create_cursor, cursors = _djangos_own()
+    return type(connection).create_cursor is create_cursor and driver.cursor_factory in cursors
+
+
+def _can_be_written(value: object) -> bool:
+    kind = type(value)
+    return kind in _WRITTEN and not (kind is str and "\0" in value)  # type: ignore[operator]
+
+
+_WRITTEN: Final = frozenset({str, int, bytes, type(None)})
+
+
+def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Value]) -> Answer:
+    from psycopg.errors import error_from_result  # noqa: PLC0415  # only who uses PostgreSQL has it
+    from psycopg.generators import execute  # noqa: PLC0415
+    from psycopg.pq import Escaping  # noqa: PLC0415
+
+    driver: Any = connection.connection
+    quote = Escaping(driver.pgconn).escape_literal
+    statement = sql.encode() % tuple([_literal(value, quote) for value in parameters])
+    with connection.wrap_database_errors, driver.lock:
+        is_first = driver.pgconn.transaction_status == IDLE
+        driver.pgconn.send_query(b"BEGIN; " + statement if is_first else statement)
+        # The last one is the answer to the statement, or an error; waited for as the driver does, so that Ctrl-C works.
+        result = driver.wait(execute(driver.pgconn))[-1]
+        if result.status == FATAL:
+            raise error_from_result(result)
+    first = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+    return Answer(result.command_tuples or 0, first)
+
+
+def _literal(value: Value, quote: Callable[[bytes], bytes]) -> bytes:
+    if value is None:
+        return b"NULL"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, bytes):
+        return quote(b"\\x" + value.hex().encode())
+    return quote(value.encode())
+
+
+@cache
+def _djangos_own() -> tuple[object, Collection[object]]:
+    from django.db.backends.postgresql.base import Cursor, DatabaseWrapper, ServerBindingCursor  # noqa: PLC0415
+
+    return DatabaseWrapper.create_cursor, (Cursor, ServerBindingCursor)
