@@ -4,7 +4,6 @@ What is handled is committed in one transaction with its inbox rows, what fails 
 the two is committed may the message's offset pass, and only up to the first that is unfinished in its partition.
 """
 
-import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -39,9 +38,6 @@ SECONDS_BETWEEN_POLLS = 0.02
 
 TO_LEAVE = 5.0
 """Of the seconds that it has to end: those for the last commit and for leaving the group; a quarter, if it has few."""
-
-MOST_SECONDS_TO_ABANDON = 3.0
-"""How long a process that must end waits for that commit, and for the broker to hear that it leaves."""
 
 
 class Consumer:
@@ -136,16 +132,8 @@ class Consumer:
 
     def abandon(self) -> None:
         """Commit what may pass and leave the group, while somebody else has the hand, since the process ends now."""
-        if (member := self._member) is None:
-            return
-        leaving = threading.Thread(target=self._leave, args=[member], name="dlq-leave", daemon=True)
-        leaving.start()
-        leaving.join(MOST_SECONDS_TO_ABANDON)
-
-    def _leave(self, member: Membership) -> None:
-        with suppress(BrokerUnavailable):
-            member.commit(self._hand.passed())  # what was revoked meanwhile it passes over
-        member.close()
+        if self._member is not None:
+            self._member.abandon(self._hand.passed)  # what was revoked meanwhile it passes over
 
     def _join(self) -> Membership:
         if self.threads > 1:
@@ -181,7 +169,7 @@ class Consumer:
             self._suspicion.look()
             self._circuits.look()
             self._start_what_may()
-            self._space.hold(member, self._pace, is_careful=self._suspicion.is_careful)
+            self._space.hold(member, self._pace, is_full=lambda: not self._room())
             self._hanging.look()
             if self._crew.is_busy:
                 patience = min(left, SECONDS_BETWEEN_POLLS) if self._crew.has_room else left

@@ -447,6 +447,21 @@ class TestDeaths:
         letter.refresh_from_db()
         assert (letter.state, letter.deaths, boxes()) == (State.RETRYING, 2, [])
 
+    def test_what_somebody_does_between_the_claim_and_the_attempt_stands(self, shop, monkeypatch):
+        letter = due()
+        quiet = Quiet()
+
+        @contextmanager
+        def beside():
+            deadletters.discard(DeadLetter.objects.get(), actor="ana", reason="a test order")
+            yield
+
+        monkeypatch.setattr(quiet, "beside", beside)
+        monkeypatch.setattr(retries, "quiet", quiet)
+        assert Retries().run_once() == 1
+        letter.refresh_from_db()
+        assert (letter.state, boxes()) == (State.DISCARDED, [])
+
     def test_the_circuit_that_takes_the_blame_takes_the_death_back(self, registry):
         logistics = Logistics()
         registry.handlers.clear()

@@ -2,12 +2,15 @@
 
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from django_dlq.brokers.base import Subscription
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Place, Record
+
+MOST_SECONDS_TO_ABANDON = 3.0
+"""How long a process that must end waits for its last commit, and for the broker to hear that it leaves."""
 
 
 class Membership:
@@ -59,6 +62,18 @@ class Membership:
             self._subscription.close()
         if self._keeper.is_alive():
             self._keeper.join()
+
+    def abandon(self, done: Callable[[], Iterable[Record]]) -> None:
+        """Commit what is done and leave the group, in a thread that is waited for a few seconds at most."""
+
+        def leave() -> None:
+            with suppress(BrokerUnavailable):
+                self.commit(done())
+            self.close()
+
+        leaving = threading.Thread(target=leave, name="dlq-leave", daemon=True)
+        leaving.start()
+        leaving.join(MOST_SECONDS_TO_ABANDON)
 
     def _keep(self) -> None:
         longest = self._subscription.longest_silence

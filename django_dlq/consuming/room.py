@@ -1,6 +1,6 @@
 """How much more a consumer may take, and from which partitions nothing for the time being."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from django_dlq.conf import conf
@@ -46,9 +46,9 @@ class Room:
         free = most - (len(self._hand) - len(self._held))
         return min(free, at_once) if 2 * free >= at_once and self._hand.bytes - self._held_bytes < MOST_BYTES else 0
 
-    def hold(self, member: Membership, pace: Pace, *, is_careful: bool) -> None:
+    def hold(self, member: Membership, pace: Pace, *, is_full: Callable[[], bool]) -> None:
         """Let nothing more come from partitions where messages wait for long, so that there is room for the others'."""
-        held = pace.held(self._hand, is_full=lambda: not self.left(is_careful=is_careful))
+        held = pace.held(self._hand, is_full=is_full)
         if held or self._holds:
             can_hold = member.hold({delivery.place for delivery in held})
             self._held, self._holds = held if can_hold else (), bool(held)

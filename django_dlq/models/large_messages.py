@@ -9,7 +9,10 @@ from django_dlq.models.outgoing import TEXT, TEXT_SIZE, OctetLength, Outgoing
 
 
 def sizes(rows: Iterable[Outgoing], *, using: str) -> dict[int, int]:
-    """Return how many bytes each of these rows takes that is not whole, by its id."""
+    """Return how many bytes each of these rows takes that is not whole, by its id.
+
+    Only where headers or key have yet to be read is there need to ask: the size of a body is known.
+    """
     return dict(_partial(rows, using).values_list("pk", TEXT_SIZE + Coalesce(OctetLength("body"), 0)))
 
 

@@ -136,6 +136,19 @@ class OctetLength(Func):
         return self.as_sql(compiler, connection, function="LENGTH", **extra)
 
 
+class _StoredSize(Func):
+    """The bytes that a value takes in its row, compressed perhaps: known on PostgreSQL without reading it."""
+
+    function = "pg_column_size"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Not known."""
+        return "0", []
+
+    as_mysql = as_sqlite
+
+
 class Number(Value):
     """A number that every row has."""
 
@@ -158,12 +171,15 @@ def expressions(largest: int) -> dict[str, Any]:
     """
     small = When(Q(body__isnull=True) | Q(size__lte=largest), then=F("body"))
     short = Q(key__isnull=True) | Q(key_size__lte=largest)
+    # First what costs nothing: to write large headers as text takes the database milliseconds.
+    brief = Q(stored_size__lte=largest) & Q(text_size__lte=largest)
     expired = Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow())
     return {
         "size": OctetLength("body"),
         "key_size": OctetLength("key"),
+        "stored_size": _StoredSize("headers"),
         "text_size": TEXT_SIZE,
-        "small_text": Case(When(Q(text_size__lte=largest), then=TEXT), default=None),
+        "small_text": Case(When(brief, then=TEXT), default=None),
         "small_body": Case(small, default=None),
         "small_key": Case(When(short, then=F("key")), default=None),
         "is_expired": ExpressionWrapper(expired, output_field=BooleanField()),

@@ -34,9 +34,9 @@ class Share:
         return time.monotonic() >= self._next_beat
 
     @property
-    def next_beat_in(self) -> float:
-        """The seconds until then; 0.0 if it is time."""
-        return max(0.0, self._next_beat - time.monotonic())
+    def patience(self) -> float:
+        """The seconds for which it may wait for something before it has to insist on its lanes."""
+        return min(_longest_beat(), max(0.0, self.lasts / 2))
 
     @property
     def lasts(self) -> float:
@@ -61,7 +61,7 @@ class Share:
         lost = {lane for lane, epoch in self.held.items() if now.get(lane) != epoch}
         self.held = now
         self.fair = math.ceil(LANES / alive)
-        self._next_beat = began + min(LONGEST_BEAT, lease.total_seconds() / 3)
+        self._next_beat = began + _longest_beat()
         return lost
 
     def insist(self, sender: type) -> None:
@@ -72,6 +72,7 @@ class Share:
             signals.tell(signals.relay_lost_lanes, sender, owner=self.owner, lanes=lost)
         if lost or self.lasts <= 0:
             raise LeaseLost("lanes have passed to another relay")
+        self._next_beat = 0.0  # to take lanes, or to give some back, is as due as it was
 
     def surplus(self) -> list[int]:
         """Return lanes that are another relay's by right."""
@@ -115,3 +116,7 @@ class Share:
         if self._last_beat is not None and now > self._last_beat:
             self._rate = (self._sent - self._sent_before) / (now - self._last_beat)
         self._sent_before, self._last_beat = self._sent, now
+
+
+def _longest_beat() -> float:
+    return min(LONGEST_BEAT, conf.DLQ_RELAY_LEASE.total_seconds() / 3)

@@ -24,7 +24,7 @@ def wait_with_lanes(futures: Collection["Future[Any]"], share: Share, sender: ty
     """
     began = time.monotonic()
     told_after = LONG
-    while wait(futures, timeout=share.next_beat_in).not_done:
+    while wait(futures, timeout=share.patience).not_done:
         waited = time.monotonic() - began
         if waited > told_after:
             signals.tell(signals.completion_waits, sender, owner=share.owner, seconds=waited)

@@ -99,3 +99,10 @@ def test_that_a_replay_was_among_them_is_said(share, monkeypatch):
 
     assert batches.settle(0)
     assert resolved == [[7]]
+
+
+def test_who_insists_on_his_lanes_looks_at_the_other_relays_as_soon_as_ever(share):
+    share.insist(type(share))
+
+    assert share.is_beat_due
+    assert share.lasts > share.patience > 0

@@ -19,7 +19,7 @@ class Share:
     """A relay's lanes, which are looked after without any pause; after some beats something else happens."""
 
     owner = "me"
-    next_beat_in = 0.0
+    patience = 0.0
 
     def __init__(self, *, beats, then):
         self.beats = beats

@@ -36,6 +36,7 @@ ON_POSTGRESQL = [
     "test_retries_beside.py",
     "test_retries_that_kill.py",
     "test_silent_database.py",
+    "test_slow_handler.py",
     "test_storm.py",
     "test_stuck_standby.py",
     "test_terminated_connections.py",
