@@ -32,7 +32,13 @@ PARTS = {
     "scenarios a-g": ["tests/scenarios", *USES, "--ignore-glob=*/scenarios/test_[h-z]*.py"],
 }
 # Those that take longest, to be begun first.
-LONG = ["postgresql scenarios h-z", "sqlite units", "postgresql scenarios a-g"]
+LONG = [
+    "postgresql scenarios h-z",
+    "sqlite units",
+    "postgresql scenarios a-g",
+    "postgresql units",
+    "sqlite scenarios a-g",
+]
 # Measuring costs half of the time again. Scenarios happen in other processes, and what only MariaDB has is little.
 MEASURED = ["sqlite units", "postgresql units"]
 CONNECT = "import django; django.setup(); from django.db import connection; connection.ensure_connection()"
