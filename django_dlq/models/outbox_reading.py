@@ -1,24 +1,19 @@
-"""Read the outbox page by page along its primary key, with statements that are compiled once.
-
-An idle relay looks a hundred times a second, and the ORM takes longer to say such a statement than the database to
-answer it.
-"""
+"""Read the outbox page by page along its primary key."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from django.db import connections
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from django_dlq.message import LANES
 from django_dlq.models.clock import DatabaseNow
+from django_dlq.models.compiled import AFTER, UNTIL, Compiled
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.large_messages import sizes, whole
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, are_whole, expressions, part_of, quickly
-from django_dlq.models.postgresql_reading import can_read, read
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, are_whole, expressions, part_of
 from django_dlq.models.resting import NOTHING_RESTS, Resting
 from django_dlq.models.things import Thing, of_things
 
@@ -37,9 +32,6 @@ ENDLESS: Final = 2**63 - 1
 DELAYED: Final = Q(due_at__isnull=False, due_at__lte=DatabaseNow())
 URGENT: Final = Q(due_at__isnull=True, priority__gt=0)
 BY_MOMENT, BY_URGENCY = ("due_at", "id"), ("-priority", "id")
-
-_AFTER, _UNTIL = -7_203_957_106_849, -7_203_957_106_851
-"""Stand in a compiled statement for the ids between which to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +133,19 @@ class Reading:
         It is full as well, and empty, if other letters hold their keys by now.
         """
         rows = self._columns(self._rows.filter(condition).order_by(*order), ASIDE)
-        read = _Compiled([rows], using=self.using).run(0, 0)
+        read = Compiled([rows], using=self.using).run(0, 0)
         if not self.scope.holds.is_current:
             return Page([], last=0, is_full=True)
         return self._with_bodies(Page(read, 0, len(read) == self.size), 0)
 
     def newest(self, after: int) -> int:
         """Return the highest id there is, or this one if there is none behind it."""
-        rows = OutboxMessage.objects.using(self.using).filter(id__gt=after)
-        newest: int | None = rows.aggregate(newest=Max("id"))["newest"]
-        return after if newest is None else newest
+        # Not as max(id): behind an outbox that was just empty PostgreSQL expects one row, and goes through all of them.
+        for (newest,) in self._newest.rows(after, ENDLESS):
+            return int(newest)
+        return after
 
-    def _page(self, compiled: "_Compiled", after: int, until: int) -> Page:
+    def _page(self, compiled: Compiled, after: int, until: int) -> Page:
         read = compiled.run(after, until)
         if not self.scope.holds.is_current:
             return Page([], last=after, is_full=False)
@@ -165,13 +158,13 @@ class Reading:
         return self._with_bodies(page, after)
 
     @cached_property
-    def _alone(self) -> "_Compiled":
-        return _Compiled([self._way], using=self.using)
+    def _alone(self) -> Compiled:
+        return Compiled([self._way], using=self.using)
 
     @cached_property
-    def _with_aside(self) -> "_Compiled":
+    def _with_aside(self) -> Compiled:
         delayed, urgent = self._rows.filter(DELAYED), self._rows.filter(URGENT)
-        return _Compiled(
+        return Compiled(
             [
                 # The oldest are in every page, so nothing urgent keeps them waiting for ever.
                 self._way,
@@ -181,9 +174,14 @@ class Reading:
             using=self.using,
         )
 
+    @cached_property
+    def _newest(self) -> Compiled:
+        rows = OutboxMessage.objects.using(self.using).filter(id__gt=AFTER).order_by("-id")
+        return Compiled([rows.values_list("id")[:1]], using=self.using)
+
     @property
     def _way(self) -> "QuerySet[OutboxMessage, Any]":
-        rows = self._along.filter(due_at__isnull=True, id__gt=_AFTER, id__lte=_UNTIL)
+        rows = self._along.filter(due_at__isnull=True, id__gt=AFTER, id__lte=UNTIL)
         return self._columns(rows.order_by("id"), ALONG)
 
     def elders(self, urgent: Sequence[Outgoing]) -> Page:
@@ -221,30 +219,3 @@ def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:
     rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition(), pk__in=ids)
     computed = expressions(_ANY_SIZE) | {"part": Number(ALONG)}
     return [Outgoing._make(row) for row in rows.due().annotate(**computed).values_list(*COLUMNS).order_by("id")]
-
-
-class _Compiled:
-    """Several queries of the same columns as one statement."""
-
-    def __init__(self, parts: Sequence["QuerySet[OutboxMessage, Any]"], *, using: str) -> None:
-        self.using = using
-        compilers = [part.query.get_compiler(using=using) for part in parts]
-        compiled = [compiler.as_sql() for compiler in compilers]
-        # As derived tables, since SQLite takes no LIMIT inside a UNION.
-        self._sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) part_{n}" for n, (sql, _) in enumerate(compiled))  # noqa: S608
-        self._parameters = [parameter for _, parameters in compiled for parameter in parameters]
-        self._first = compilers[0]
-
-    def run(self, after: int, until: int) -> list[Outgoing]:
-        """Return the rows, those of the first part in the order of their ids."""
-        places = {_AFTER: after, _UNTIL: until}
-        parameters = [
-            places.get(parameter, parameter) if type(parameter) is int else parameter for parameter in self._parameters
-        ]
-        connection = connections[self.using]
-        if can_read(connection):
-            return read(connection, self._sql, parameters, quickly)
-        with connection.cursor() as cursor:
-            cursor.execute(self._sql, parameters)
-            fetched = cursor.fetchall()
-        return list(map(Outgoing.of, self._first.results_iter([fetched])))

@@ -42,12 +42,14 @@ def test_a_page_of_a_million_rows_is_read_along_the_indexes_whatever_the_databas
 
 
 def check_beliefs() -> None:
-    """Look with fresh statistics, with none, and with those of when it was short, or had delayed messages only."""
+    """Look with fresh statistics, with none, and those of when it was empty, short, or had delayed ones only."""
     start = first_id() - 1
     with transaction.atomic():
         statistics.analyse(OutboxMessage)
         check_pages(start, start + ROWS // 2)
         statistics.forget(OutboxMessage)
+        check_pages(start, start + ROWS // 2)
+        statistics.believe_empty(OutboxMessage)
         check_pages(start, start + ROWS // 2)
         statistics.remember(OutboxMessage, lambda table: fill_outbox(10, table=table))
         check_pages(start)
@@ -80,6 +82,8 @@ def check_pages(*places: int) -> None:
             most = 3 * PAGE if scope.lanes else 1.5 * PAGE
             assert plan.pages < most, (name, after, plan.pages)
             assert not plan.is_compiled, (name, after)
+        (plan,) = plans_of(lambda after=after: Reading(Scope(), PAGE, using="default").newest(after))  # type: ignore[misc]
+        assert plan.pages < 10, (after, plan.pages)
 
 
 def first_id() -> int:
