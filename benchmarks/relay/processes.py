@@ -13,7 +13,8 @@ from benchmarks.relay import drain, fill
 from django_dlq.message import LANES
 
 PROCESSES = 4
-MESSAGES = 100_000
+# In a window of 100,000 each of four has six full batches, and the first and the last overlap with nothing.
+MESSAGES = 200_000
 SHARES = "SELECT count(*) FROM django_dlq_relaylane WHERE leased_until > now() GROUP BY owner"
 LEFT = "SELECT count(*) FROM django_dlq_outboxmessage"
 
