@@ -557,14 +557,14 @@ class TestReading:
     def test_a_body_that_is_gone_before_it_is_read_was_deleted_by_somebody(self, relay, broker, monkeypatch):
         monkeypatch.setattr(outbox_reading, "PAGE_BYTES", 500)
         outbox.publish("orders", "x" * 2000)
-        read = outbox_reading._Compiled.run
+        read = outbox_reading.Compiled.run
 
         def then_delete(compiled, *places):
             rows = read(compiled, *places)
             OutboxMessage.objects.all().delete()
             return rows
 
-        monkeypatch.setattr(outbox_reading._Compiled, "run", then_delete)
+        monkeypatch.setattr(outbox_reading.Compiled, "run", then_delete)
         assert relay.run_once() == 0
         assert broker.sent == []
 

@@ -9,7 +9,7 @@ from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import outbox, switches
-from django_dlq.models import PublishedMessage, outbox_reading
+from django_dlq.models import PublishedMessage, compiled
 from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.outgoing import Outgoing, records
 from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
@@ -39,7 +39,7 @@ def messages() -> None:
 
 def test_rows_are_the_same_as_through_djangos_cursor(messages: None, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = page()
-    monkeypatch.setattr(outbox_reading, "can_read", lambda _: False)
+    monkeypatch.setattr(compiled, "can_read", lambda _: False)
     assert page() == binary
     assert records(page()) == records(binary)
     assert [bool(row.is_expired) for row in binary] == [False, False, True, False]  # the urgent one is there twice
