@@ -45,9 +45,17 @@ def execute_directly(connection: BaseDatabaseWrapper, sql: str, parameters: Sequ
         return Answer(cursor.rowcount, [first for (first,) in cursor.fetchall()] if cursor.description else ())
 
 
+def does_nobody_look(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether nobody is there to see statements who would miss those that go past the cursors of psycopg 3."""
+    if connection.execute_wrappers or connection.queries_logged:
+        return False
+    create_cursor, cursors = _djangos_own()
+    return type(connection).create_cursor is create_cursor and connection.connection.cursor_factory in cursors
+
+
 def _is_own(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether nobody looks, and what is to be done is known: in a transaction, or before one that begins."""
-    if connection.vendor != "postgresql" or connection.execute_wrappers or connection.queries_logged:
+    if connection.vendor != "postgresql":
         return False
     driver: Any = connection.connection
     if not hasattr(driver, "pgconn") or driver.autocommit or connection.needs_rollback:
@@ -56,8 +64,7 @@ def _is_own(connection: BaseDatabaseWrapper) -> bool:
         return False
     if driver.pgconn.transaction_status not in (IDLE, IN_TRANSACTION) or driver.pgconn.pipeline_status != IDLE:
         return False
-    create_cursor, cursors = _djangos_own()
-    return type(connection).create_cursor is create_cursor and driver.cursor_factory in cursors
+    return does_nobody_look(connection)
 
 
 def _can_be_written(value: object) -> bool:

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DataError, connection, connections, transaction
-from django.db.backends.postgresql.base import Cursor, DatabaseWrapper
+from django.db import DataError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg import IsolationLevel
 from psycopg.pq import Trace, TransactionStatus
@@ -17,6 +15,7 @@ from django_dlq import inbox, outbox
 from django_dlq.message import ReceivedMessage
 from django_dlq.models import InboxMessage, OutboxMessage
 from tests.postgresql.configured import configured
+from tests.postgresql.watching import WAYS, watching
 from tests.shop.models import Box
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,36 +162,10 @@ def test_wrappers_and_the_log_see_each_statement() -> None:
     assert words == ["BEGIN", "INSERT", "INSERT", "COMMIT", "BEGIN", "INSERT", "COMMIT"]
 
 
-@pytest.mark.parametrize("how", ["wrapper", "log", "cursor", "engine"])
+@pytest.mark.parametrize("how", WAYS)
 def test_whoever_wants_to_see_statements_sees_the_inbox_row(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-
-    def watch(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        seen.append(sql)
-        return execute(sql, *rest)
-
-    class Watching(Cursor):  # as OpenTelemetry's instrumentation makes it
-        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-            seen.append(query)
-            return super().execute(query, *arguments, **options)
-
-    class Engine(DatabaseWrapper):  # as django-prometheus makes it
-        def create_cursor(self, name: str | None = None) -> Any:
-            return Watching(self.connection)
-
-    connection.ensure_connection()
-    with ExitStack() as stack:
-        if how == "wrapper":
-            stack.enter_context(connection.execute_wrapper(watch))
-        elif how == "log":
-            captured = stack.enter_context(CaptureQueriesContext(connection))
-        elif how == "cursor":
-            monkeypatch.setattr(connection.connection, "cursor_factory", Watching)
-        else:
-            monkeypatch.setattr(connections["default"], "__class__", Engine)
+    with watching(how, monkeypatch) as seen:
         assert inbox.handle_once(message(), "shipping", lambda _: None)
-        if how == "log":
-            seen += [query["sql"] for query in captured.captured_queries]
     assert any("django_dlq_inboxmessage" in sql for sql in seen)
 
 

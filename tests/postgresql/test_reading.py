@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_dlq import outbox, switches
@@ -15,6 +15,7 @@ from django_dlq.models.outgoing import Outgoing, records
 from django_dlq.models.postgresql_reading import ALONG_INDEXES, can_read, read
 from django_dlq.relay import Relay
 from tests.postgresql.configured import configured
+from tests.postgresql.watching import WAYS, watching
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +64,7 @@ WHAT_APPLIES = "SELECT " + ", ".join(f"current_setting('{name}')" for name in AL
 
 
 def test_what_the_planner_must_not_choose_it_does_not() -> None:
-    (row,) = read(connection, WHAT_APPLIES, [EVERY_BYTE], tuple)
+    (row,) = read(connections["default"], WHAT_APPLIES, [EVERY_BYTE], tuple)
     assert row == (*["off"] * len(ALONG_INDEXES), EVERY_BYTE, "100 %")
 
 
@@ -83,6 +84,14 @@ def test_outside_of_a_transaction_that_takes_one_round_trip_and_no_cursor(tmp_pa
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("how", WAYS)
+def test_whoever_wants_to_see_statements_sees_the_page(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with watching(how, monkeypatch) as seen:
+        page()
+    assert any("django_dlq_outboxmessage" in sql for sql in seen)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_where_the_caller_commits_for_himself_nothing_is_left_planned(messages: None) -> None:
     connection.set_autocommit(False)
     try:
@@ -96,7 +105,7 @@ def test_where_the_caller_commits_for_himself_nothing_is_left_planned(messages: 
 @pytest.mark.django_db(transaction=True)
 def test_errors_are_djangos_and_the_next_statement_goes_on(messages: None) -> None:
     with pytest.raises(ProgrammingError, match="no_such_column"):
-        read(connection, "SELECT no_such_column FROM django_dlq_outboxmessage WHERE id = %s", [1], tuple)
+        read(connections["default"], "SELECT no_such_column FROM django_dlq_outboxmessage WHERE id = %s", [1], tuple)
     assert page()
 
 
