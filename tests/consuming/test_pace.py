@@ -6,16 +6,9 @@ from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.rates import UNLIMITED, Rates
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.registry import Handler
+from tests.consuming.clock import Clock
 
 pytestmark = pytest.mark.once
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
 
 
 @pytest.fixture

@@ -3,16 +3,9 @@ import pytest
 from django_dlq.consuming import rates
 from django_dlq.consuming.rates import SHORTEST_WAIT, TURN, UNLIMITED, Rates
 from django_dlq.registry import Handler
+from tests.consuming.clock import Clock
 
 pytestmark = pytest.mark.once
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
 
 
 @pytest.fixture
