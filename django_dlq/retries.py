@@ -83,7 +83,7 @@ class Retries:
 
         While all that is due has to wait for its handler's rate, it does so here, for as long.
         """
-        made, began, self._stopped, self.is_busy = 0, time.monotonic(), (), False
+        made, self._stopped, self.is_busy = 0, (), False
         if self._helps and not self._shared.is_busy:
             return 0
         self._stopped = self._stops.look().keys()
@@ -94,6 +94,7 @@ class Retries:
         self._circuits.look()
         for name in self._circuits.to_replay:
             dependencies.replay_some(name)
+        began = time.monotonic()  # not before: where all of the above is slow, something is tried nevertheless
         while made < BATCH and time.monotonic() - began < SECONDS_PER_ROUND:
             if self._attempt_next():
                 made += 1

@@ -54,7 +54,7 @@ class Round:
     exit_code: int = 0
     seconds: float = 0
     passed: int = 0
-    failed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # "test: the first line of why"
     skipped: list[str] = field(default_factory=list)  # "test: reason"
 
     @property
@@ -162,8 +162,10 @@ def count(report: Path, result: Round) -> None:
     """Count the tests of a JUnit report; an expected failure is a pass."""
     for case in ElementTree.parse(report).iter("testcase"):
         skip = case.find("skipped")
-        if case.find("failure") is not None or case.find("error") is not None:
-            result.failed.append(f"{case.get('classname')}.{case.get('name')}")
+        faults = [*case.iter("failure"), *case.iter("error")]
+        if faults:
+            why = (faults[0].get("message") or "no message").partition("\n")[0]
+            result.failed.append(f"{case.get('classname')}.{case.get('name')}: {why[:300]}")
         elif skip is not None and skip.get("type") != "pytest.xfail":
             result.skipped.append(f"{case.get('classname')}.{case.get('name')}: {skip.get('message')}")
         else:

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def pack(message: ReceivedMessage) -> None:
     if message.tag == WAITS or (message.tag == WAITS_AGAIN and message.attempt > 1):
         logger.info("%s is waiting for go", message.message_key)
         assert wait_for(lambda: Order.objects.filter(number=GO).exists(), seconds=60)
+    time.sleep(float(os.environ.get("SCENARIO_SECONDS", "0")))  # as a call of another system takes
     Box.objects.create(order=message.json()["order"])
     if message.tag == STUMBLES:
         # Where a rollback cannot hide it.

@@ -120,9 +120,9 @@ class Stage:
         """Start a management command that is killed before its N-th act, as dying.py explains."""
         return self.start("tests.scenarios.dying", str(number), *command)
 
-    def manage_until_frozen(self, act: str, *command: str) -> Actor:
+    def manage_until_frozen(self, act: str, *command: str, **variables: str) -> Actor:
         """Start a management command that stops before the first act of this name, until somebody continues it."""
-        return self.start("tests.scenarios.dying", act, *command)
+        return self.start("tests.scenarios.dying", act, *command, **variables)
 
     @contextmanager
     def running(self, *commands: str) -> Iterator[None]:

@@ -24,7 +24,8 @@ def test_what_a_zombie_marks_late_is_refused_while_the_new_owner_is_still_at_wor
     stage.until(lambda: shares(zombie) == [LANES])
     traffic.publish(100)
     stage.until(lambda: zombie.is_frozen)  # Kafka has them, and nobody knows
-    heir = stage.manage_until_frozen(MARKING, "dlq_relay")
+    # It stays the owner for as long as this test may take.
+    heir = stage.manage_until_frozen(MARKING, "dlq_relay", SCENARIO_LEASE="300")
     stage.until(lambda: heir.is_frozen)  # it has sent some of them again, and has not marked them either
     taken_over = [lane.lane for lane in RelayLane.objects.all() if is_of(lane.owner, heir)]
     kept = set(OutboxMessage.objects.filter(lane__in=taken_over).values_list("pk", flat=True))
