@@ -67,7 +67,7 @@ class InboxManager(PrimaryManager.from_queryset(InboxQuerySet)):  # type: ignore
         else:
             values = (*values, outcome.value, reason)
             statement = _claim_otherwise(using)
-        return execute_directly(connections[using], statement, values).rows > 0
+        return execute_directly(connections[using], statement, values, keep_plan=True).rows > 0
 
     def claim_in_turn(self, message: ReceivedMessage, group: str, order_key: str) -> bool:
         """Do the same with the same single statement, unless a letter of the message's key is open; tell which.

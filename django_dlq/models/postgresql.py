@@ -43,7 +43,7 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
     fields = _fields(model, without)
     if len(rows) == 1:
         statement, values = _insert(model, using, without, many=False), [_value(field, rows[0]) for field in fields]
-        return list(map(int, execute_directly(connections[using], statement, values).first))
+        return list(map(int, execute_directly(connections[using], statement, values, keep_plan=True).first))
     with connections[using].cursor() as cursor:
         if can_copy(cursor, len(rows)):
             columns = [(field, copied(field, list(map(attrgetter(field.attname), rows)))) for field in fields]

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_dlq.models.postgresql_plans import Plans, plans_of
+
 Value = str | int | bytes | None
 """What is written as a literal here; for anything else the driver has its own ways."""
 
@@ -31,15 +33,19 @@ class Answer(NamedTuple):
     first: Sequence[Any] = ()
 
 
-def execute_directly(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Answer:
+def execute_directly(
+    connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any], *, keep_plan: bool = False
+) -> Answer:
     """Execute a statement that returns at most one column; what may be a transaction's first one.
 
     If it is that, on PostgreSQL with psycopg 3 as Django configures it, BEGIN goes with it. All goes as ever where an
     execute wrapper, `connection.queries` or a cursor class that is not Django's own is there to see statements, where
     BEGIN has to say more than that, and with parameters that are no Value.
+
+    `keep_plan`: whether the server may keep its plan, since no statistics would make a better one.
     """
     if _is_own(connection) and all(map(_can_be_written, parameters)):
-        return _past_cursors(connection, sql, parameters)
+        return _past_cursors(connection, sql, parameters, keep_plan=keep_plan)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return Answer(cursor.rowcount, [first for (first,) in cursor.fetchall()] if cursor.description else ())
@@ -75,23 +81,49 @@ def _can_be_written(value: object) -> bool:
 _WRITTEN: Final = frozenset({str, int, bytes, type(None)})
 
 
-def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Value]) -> Answer:
-    from psycopg.errors import error_from_result  # noqa: PLC0415  # only who uses PostgreSQL has it
-    from psycopg.generators import execute  # noqa: PLC0415
+def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Value], *, keep_plan: bool) -> Answer:
+    from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName  # noqa: PLC0415  # only for PostgreSQL
     from psycopg.pq import Escaping  # noqa: PLC0415
 
     driver: Any = connection.connection
     quote = Escaping(driver.pgconn).escape_literal
-    statement = sql.encode() % tuple([_literal(value, quote) for value in parameters])
+    literals = [_literal(value, quote) for value in parameters]
     with connection.wrap_database_errors, driver.lock:
         is_first = driver.pgconn.transaction_status == IDLE
-        driver.pgconn.send_query(b"BEGIN; " + statement if is_first else statement)
-        # The last one is the answer to the statement, or an error; waited for as the driver does, so that Ctrl-C works.
-        result = driver.wait(execute(driver.pgconn))[-1]
-        if result.status == FATAL:
-            raise error_from_result(result)
+        if not keep_plan:
+            return _sent(driver, [sql.encode() % tuple(literals)], is_first=is_first)
+        plans = plans_of(driver)
+        try:
+            return _sent(driver, plans.statements(sql, literals), is_first=is_first, plans=plans)
+        except (FeatureNotSupported, InvalidSqlStatementName):  # another schema; DISCARD ALL
+            plans.forget()
+            if not is_first:
+                raise  # the transaction is lost
+        _send(driver, [b"ROLLBACK"])
+        return _sent(driver, plans.statements(sql, literals), is_first=True, plans=plans)
+
+
+def _sent(driver: Any, statements: Sequence[bytes], *, is_first: bool, plans: Plans | None = None) -> Answer:
+    """Send a statement, and maybe one before it that is about plans; return the answer to the last."""
+    from psycopg.errors import error_from_result  # noqa: PLC0415
+
+    *before, result = _send(driver, [b"BEGIN", *statements] if is_first else statements)
+    if plans is not None and len(before) == is_first + 1:
+        plans.hear(before[-1], process=driver.pgconn.backend_pid)
+    if result.status == FATAL:
+        raise error_from_result(result)
     first = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
     return Answer(result.command_tuples or 0, first)
+
+
+def _send(driver: Any, statements: Sequence[bytes]) -> list[Any]:
+    """Send statements in one journey; return the answers, of which the last one may be an error."""
+    from psycopg.generators import execute  # noqa: PLC0415
+
+    driver.pgconn.send_query(b"; ".join(statements))
+    # Waited for as the driver does, so that Ctrl-C works.
+    answers: list[Any] = driver.wait(execute(driver.pgconn))
+    return answers
 
 
 def _literal(value: Value, quote: Callable[[bytes], bytes]) -> bytes:

@@ -9,8 +9,9 @@ from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import DjangoDbBlocker
 
-from django_dlq import outbox
-from django_dlq.models import wake_up
+from django_dlq import inbox, outbox
+from django_dlq.models import InboxMessage, OutboxMessage, wake_up
+from django_dlq.models.postgresql_plans import TIMES
 from django_dlq.relaying.listener import Listener
 from tests.calls import listening
 from tests.scenarios.conftest import MakeStage
@@ -111,3 +112,17 @@ def answer(asked: BaseDatabaseWrapper, question: str) -> object:
     with asked.cursor() as cursor:
         cursor.execute(question)
         return cursor.fetchone()[0]
+
+
+def test_behind_it_nothing_is_prepared_and_everything_is_published_and_handled(pgbouncer: Pgbouncer) -> None:
+    for number in range(4 * TIMES):
+        with transaction.atomic():
+            outbox.publish("orders", b"1")
+        message = inbox.message("orders", b"1", message_key=str(number))
+        assert inbox.handle_once(message, "shipping", lambda _: None)
+    assert OutboxMessage.objects.count() == InboxMessage.objects.count() == 4 * TIMES
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)")
+        process, prepared = cursor.fetchone()
+    assert process != connection.connection.info.backend_pid
+    assert prepared == 0
