@@ -196,7 +196,7 @@ class TestLoop:
         assert (machine.turns, machine.closed) == ([1], 1)
 
     def test_it_rests_until_it_is_told_to_stop(self):
-        machine = Script(0, 0)
+        machine = Script(*[0] * 10_000)  # many times as often as it looks before it is told
         loop = Loop(machine, idle=3600)
         thread = threading.Thread(target=loop.run)
         thread.start()

@@ -43,6 +43,8 @@ def test_a_message_that_kills_its_process_is_a_dead_letter_after_some_deaths_and
         return stage.is_consumed()
 
     stage.until(is_done)
+    feed.send(100)  # what a dead one had taken is noticed by whoever gets the next message from there
+    stage.until(stage.is_consumed)
     letter = DeadLetter.objects.get()
     assert (letter.message_key, letter.state) == ("deadly:1", State.DEAD)
     assert letter.error_class == "django_dlq.exceptions.ProcessDied"
