@@ -118,6 +118,8 @@ class KafkaSubscription(Subscription):
 
     def revoked(self) -> Collection[Place]:
         """Return the partitions that went to other members; see Subscription.revoked."""
+        if not self._revoked:  # asked for each message
+            return []
         revoked = list(self._revoked)
         # Another thread may be adding to it.
         self._revoked.difference_update(revoked)

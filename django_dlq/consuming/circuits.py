@@ -60,7 +60,9 @@ class Circuits:
 
     def look(self) -> None:
         """Read the circuits if they were not within a second, ask the probes that are due, and hear the others."""
-        if self._names and (self._inline or time.monotonic() - self._looked >= LOOK_EVERY):
+        if not self._names:
+            return
+        if self._inline or time.monotonic() - self._looked >= LOOK_EVERY:
             self._looked = time.monotonic()
             self._seen = {row.name: Seen.of(row) for row in Dependency.objects.seen_by(self._names)}
             for name, seen in list(self._seen.items()):
@@ -84,7 +86,7 @@ class Circuits:
     @property
     def is_closed(self) -> bool:
         """Whether nothing is blocked."""
-        return all(seen.state == Circuit.CLOSED for seen in list(self._seen.values()))
+        return not self._seen or all(seen.state == Circuit.CLOSED for seen in list(self._seen.values()))
 
     def allowance(self, handler: Handler) -> int:
         """Return how many messages the handler may be given now. One that it may try, it must be given."""

@@ -37,12 +37,11 @@ def over_contention(handle: Callable[[], T], *, using: str) -> T:
 
     Once only within a transaction, of which nobody knows what is left.
     """
-    times = 1 if connections[using].in_atomic_block else MOST_TIMES
-    for number in range(1, times):
+    for number in range(1, MOST_TIMES):
         try:
             return handle()
         except DatabaseError as error:
-            if not is_contention(error):
+            if not is_contention(error) or connections[using].in_atomic_block:
                 raise
         time.sleep(FIRST_REST * 2 ** (number - 1) * random.uniform(0.5, 1))  # noqa: S311  # spreads those who met
     return handle()

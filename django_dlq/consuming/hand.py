@@ -101,7 +101,8 @@ class Hand:
         """
         if self._is_alone:
             return []
-        for head in sorted([ready[0] for ready in self._ready.values()]):
+        heads = [ready[0] for ready in self._ready.values()]
+        for head in heads if len(heads) == 1 else sorted(heads):
             if head.deaths and self._running:
                 return []  # nothing is started after it, so that it comes to be alone
             handler = handler_of(head)
@@ -124,6 +125,9 @@ class Hand:
 
         What was taken back already is passed over.
         """
+        if len(work) == 1 and work[0].outcome is not None:  # as nearly always where no batches are handled
+            self._done(work[0])
+            return
         work = [delivery for delivery in work if delivery in self._running]
         self._running.difference_update(work)
         self._is_alone = self._is_alone and bool(self._running)
@@ -141,6 +145,15 @@ class Hand:
             self._free(key)
         for place in {delivery.place for delivery in work}:
             self._pass(place)
+
+    def _done(self, delivery: Delivery) -> None:
+        if delivery in self._running:
+            self._running.remove(delivery)
+            self._is_alone = self._is_alone and bool(self._running)
+            self.bytes -= _size(delivery)
+            if delivery.key is not None:
+                self._free(delivery.key)
+            self._pass(delivery.place)
 
     def revoke(self, places: Collection[Place]) -> None:
         """Drop what has not started in these partitions, and never commit what is still running there."""
@@ -184,14 +197,22 @@ class Hand:
         heappush(self._ready.setdefault(id(delivery.handler), []), delivery)
 
     def _start(self, handler: Handler, most: int) -> list[Delivery]:
-        """Start up to so many of one handler, the oldest first, with those behind a key's that are for it too."""
+        """Start up to so many of one handler, the oldest first."""
+        started = self._take_first(handler, 1) if most == 1 else self._take_batch(handler, most)
+        self._running.update(started)
+        self._is_alone = started[0].deaths > 0
+        self._waiting -= len(started)
+        return started
+
+    def _take_batch(self, handler: Handler, most: int) -> list[Delivery]:
+        """Take out up to so many of one handler that may start, with those behind a key's that are for it too."""
         ready, next_of_keys, started = self._take_first(handler, most), list[Delivery](), list[Delivery]()
         while len(started) < most and (ready or next_of_keys):
             is_ready = not next_of_keys or (ready and ready[-1] < next_of_keys[0])
             if started and (ready[-1] if is_ready else next_of_keys[0]).deaths:
                 break
             started.append(delivery := ready.pop() if is_ready else heappop(next_of_keys))
-            behind = self._behind[delivery.key] if delivery.key and most > 1 else None
+            behind = self._behind[delivery.key] if delivery.key else None
             if behind and handler_of(behind[0]) is handler:
                 heappush(next_of_keys, behind.popleft())
         for delivery in next_of_keys:  # for these the batch had no room
@@ -199,9 +220,6 @@ class Hand:
             self._behind[delivery.key].appendleft(delivery)
         for delivery in ready:
             self._make_ready(delivery)
-        self._running.update(started)
-        self._is_alone = started[0].deaths > 0
-        self._waiting -= len(started)
         return started
 
     def _take_first(self, handler: Handler, most: int) -> list[Delivery]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 
 class Quiet:
@@ -14,20 +14,23 @@ class Quiet:
         self._wanted = 0
         self._is_alone = False
 
-    @contextmanager
-    def beside(self) -> Iterator[None]:
+    def beside(self) -> AbstractContextManager[None]:
         """Run beside others, but beside nobody who is, or wants to be, alone."""
+        return _Beside(self)
+
+    def enter(self) -> None:
+        """Wait until nobody is, or wants to be, alone."""
         with self._changed:
             while self._wanted or self._is_alone:
                 self._changed.wait()
             self._beside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._beside -= 1
-                if self._wanted:
-                    self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Let those go on who wait for it."""
+        with self._changed:
+            self._beside -= 1
+            if self._wanted:
+                self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -44,6 +47,21 @@ class Quiet:
             with self._changed:
                 self._is_alone = False
                 self._changed.notify_all()
+
+
+class _Beside(AbstractContextManager[None]):
+    """The time that somebody runs beside others; not made of a generator, which each message would pay for."""
+
+    __slots__ = ("_quiet",)
+
+    def __init__(self, quiet: Quiet) -> None:
+        self._quiet = quiet
+
+    def __enter__(self) -> None:
+        self._quiet.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._quiet.leave()
 
 
 quiet = Quiet()

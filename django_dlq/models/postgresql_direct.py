@@ -7,7 +7,7 @@ much of what a message costs, so where nobody looks, the statements that each me
 
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -24,6 +24,9 @@ IN_TRANSACTION: Final = 2
 
 FATAL: Final = 7
 """libpq's PGRES_FATAL_ERROR."""
+
+PLAN_IS_STALE: Final = ("26000", "0A000")
+"""invalid_sql_statement_name: all that was prepared is dropped. feature_not_supported: what it returns has changed."""
 
 
 class Answer(NamedTuple):
@@ -82,11 +85,8 @@ _WRITTEN: Final = frozenset({str, int, bytes, type(None)})
 
 
 def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Value], *, keep_plan: bool) -> Answer:
-    from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName  # noqa: PLC0415  # only for PostgreSQL
-    from psycopg.pq import Escaping  # noqa: PLC0415
-
-    driver: Any = connection.connection
-    quote = Escaping(driver.pgconn).escape_literal
+    psycopg, driver = _psycopg(), cast("Any", connection.connection)
+    quote = psycopg.pq.Escaping(driver.pgconn).escape_literal
     literals = [_literal(value, quote) for value in parameters]
     with connection.wrap_database_errors, driver.lock:
         is_first = driver.pgconn.transaction_status == IDLE
@@ -95,7 +95,9 @@ def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequenc
         plans = plans_of(driver)
         try:
             return _sent(driver, plans.statements(sql, literals), is_first=is_first, plans=plans)
-        except (FeatureNotSupported, InvalidSqlStatementName):  # another schema; DISCARD ALL
+        except psycopg.Error as error:
+            if error.sqlstate not in PLAN_IS_STALE:
+                raise
             plans.forget()
             if not is_first:
                 raise  # the transaction is lost
@@ -105,25 +107,31 @@ def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequenc
 
 def _sent(driver: Any, statements: Sequence[bytes], *, is_first: bool, plans: Plans | None = None) -> Answer:
     """Send a statement, and maybe one before it that is about plans; return the answer to the last."""
-    from psycopg.errors import error_from_result  # noqa: PLC0415
-
     *before, result = _send(driver, [b"BEGIN", *statements] if is_first else statements)
     if plans is not None and len(before) == is_first + 1:
         plans.hear(before[-1], process=driver.pgconn.backend_pid)
     if result.status == FATAL:
-        raise error_from_result(result)
+        raise _psycopg().errors.error_from_result(result)
     first = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
     return Answer(result.command_tuples or 0, first)
 
 
 def _send(driver: Any, statements: Sequence[bytes]) -> list[Any]:
     """Send statements in one journey; return the answers, of which the last one may be an error."""
-    from psycopg.generators import execute  # noqa: PLC0415
-
     driver.pgconn.send_query(b"; ".join(statements))
     # Waited for as the driver does, so that Ctrl-C works.
-    answers: list[Any] = driver.wait(execute(driver.pgconn))
+    answers: list[Any] = driver.wait(_psycopg().generators.execute(driver.pgconn))
     return answers
+
+
+@cache
+def _psycopg() -> Any:
+    """Return psycopg 3, which only those have who use PostgreSQL; once, since to import takes time each time."""
+    import psycopg.errors  # noqa: PLC0415
+    import psycopg.generators  # noqa: PLC0415
+    import psycopg.pq  # noqa: PLC0415
+
+    return psycopg
 
 
 def _literal(value: Value, quote: Callable[[bytes], bytes]) -> bytes:

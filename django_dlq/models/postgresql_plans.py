@@ -61,7 +61,10 @@ _known: "WeakKeyDictionary[Any, Plans]" = WeakKeyDictionary()
 
 def plans_of(driver: Any) -> Plans:
     """Return what is known of a driver's connection."""
-    return _known.setdefault(driver, Plans())
+    plans = _known.get(driver)
+    if plans is None:
+        plans = _known[driver] = Plans()
+    return plans
 
 
 def _execute(name: bytes, literals: Sequence[bytes]) -> bytes:
