@@ -103,11 +103,12 @@ class ReceivedMessage:
         """Read the identities from a record's headers; raise InvalidMessage for one that has neither id nor place."""
         headers = dict(record.headers)  # of repeated names the last one counts
         message_id = identity(headers.get(ID)) or _place(record)
+        message_key, tag = headers.get(MESSAGE_KEY), headers.get(TAG)  # most messages have neither
         return cls(
             record=record,
             message_id=message_id,
-            message_key=identity(headers.get(MESSAGE_KEY)) or message_id,
-            tag=identity(headers.get(TAG)) or "",
+            message_key=(identity(message_key) if message_key else None) or message_id,
+            tag=(identity(tag) if tag else None) or "",
             group=group,
             attempt=attempt,
         )

@@ -65,7 +65,7 @@ def publish(
     )
     alias = _in_transaction(using)
     row = _row(message, conf.DLQ_MAX_MESSAGE_BYTES, tracing.current_headers())
-    OutboxMessage.objects.using(alias).add([row])
+    OutboxMessage.objects.add([row], using=alias)
     return row
 
 
@@ -77,7 +77,7 @@ def publish_many(messages: Iterable[Message], *, using: str | None = None) -> Se
     alias = _in_transaction(using)
     most, trace_headers = conf.DLQ_MAX_MESSAGE_BYTES, tracing.current_headers()
     rows = [_row(message, most, trace_headers) for message in messages]
-    OutboxMessage.objects.using(alias).add(rows)
+    OutboxMessage.objects.add(rows, using=alias)
     return rows
 
 

@@ -203,15 +203,17 @@ class KafkaSubscription(Subscription):
         The driver returns a message beside the revocation of its partition, if it took both from one queue. Were that
         message handled and committed, what is before it would never come to the partition's next owner.
         """
-        if new := {record.place for record in records} - self._since.keys():
+        places = [record.place for record in records]  # once: this is done for every message
+        if new := set(places) - self._since.keys():
             assigned = {(partition.topic, partition.partition) for partition in driver.assignment()}
             if new & assigned & self._revoked_between:  # and given back: nobody can tell what came before that
                 self._member.is_broken = True
                 return []
             records = [record for record in records if record.place in assigned or record.place not in new]
-        for record in records:
-            self._since.setdefault(record.place, record.offset or 0)
-            self._until[record.place] = record.offset or 0
+            places = [record.place for record in records]
+        for place, record in zip(places, records, strict=True):
+            self._since.setdefault(place, record.offset or 0)
+            self._until[place] = record.offset or 0
         return records
 
     def _is_sound(self, message: Message) -> bool:

@@ -25,7 +25,8 @@ class Delivery:
     """One message as it was delivered, the handler that takes it, and what became of it; None while it is to be done.
 
     Deliveries are told apart by themselves and not by their content: the same message may be in hand twice. `deaths`:
-    how many processes have died with it in hand; if any, nothing else is started beside it.
+    how many processes have died with it in hand; if any, nothing else is started beside it. `is_plain`: whether it is
+    known that no header asks for more than that it be handled.
     """
 
     record: Record
@@ -35,6 +36,7 @@ class Delivery:
     number: int = 0
     is_revoked: bool = False
     deaths: int = 0
+    is_plain: bool = False
     key: Key | None = field(init=False)
     place: Place = field(init=False)
 
@@ -184,14 +186,15 @@ class Hand:
         self.__init__()  # type: ignore[misc]  # as new
 
     def _line_up(self, delivery: Delivery) -> None:
+        """Let it wait for its turn, later than all that wait already."""
         key = delivery.key
-        if key is None:
-            self._make_ready(delivery)
-        elif key in self._behind:
+        if key in self._behind:
             self._behind[key].append(delivery)
-        else:
+            return
+        if key is not None:
             self._behind[key] = deque()
-            self._make_ready(delivery)
+        # At the end, where the greatest of a heap may be: nothing has to be compared.
+        self._ready.setdefault(id(delivery.handler), []).append(delivery)
 
     def _make_ready(self, delivery: Delivery) -> None:
         heappush(self._ready.setdefault(id(delivery.handler), []), delivery)

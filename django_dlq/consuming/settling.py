@@ -23,21 +23,33 @@ from django_dlq.registry import handlers
 
 T = TypeVar("T")
 
+ASKING = frozenset({wire.EXPIRES, wire.GROUP, wire.LETTER, wire.HEADERS})
+"""Headers that ask for more than that a message be handled; the last one stands for all, through Debezium."""
+
 LONGEST_LETTER_ID = 18
 """Digits: any more would not be a number that every database can look for."""
 
 
 def delivery_of(record: Record, group: str) -> Delivery:
     """Read a record and find the handler that takes it; where none does, that is its outcome."""
-    read = as_relayed(record)
+    is_plain = _is_plain(record)
+    read = record if is_plain else as_relayed(record)
     message = ReceivedMessage.of(read, group)
     handler = handlers.match(group, read.topic, message.tag)
     outcome: Outcome | None = None
     if handler is None:
         outcome = "tag"
-    elif (only_for := read.header(wire.GROUP)) and readable(only_for) != group:
+    elif not is_plain and (only_for := read.header(wire.GROUP)) and readable(only_for) != group:
         outcome = "group"
-    return Delivery(record, message, handler, outcome)
+    return Delivery(record, message, handler, outcome, is_plain=is_plain)
+
+
+def _is_plain(record: Record) -> bool:
+    # Once for all of these headers: each message would be asked for each of them, and hardly any has one.
+    for name, _ in record.headers:  # noqa: SIM110  # a generator would take three times as long
+        if name in ASKING:
+            return False
+    return True
 
 
 def settle(work: Sequence[Delivery], circuits: Circuits = NOT_ASKED, guard: StormGuard = OFF) -> None:
@@ -140,14 +152,15 @@ def _is_nobodys_fault(error: BaseException) -> bool:
 def _handle(delivery: Delivery) -> Outcome:
     def handle(message: ReceivedMessage) -> None:
         failures.expect_life(delivery.deaths)
-        inbox.check_expiry(message)
+        if not delivery.is_plain:
+            inbox.check_expiry(message)
         with tracing.handling(message):
             handler_of(delivery).call([message])
-        _end_replay(message)
+        _end_replay(delivery)
 
     outcome = parking.handle_in_turn(delivery.message, handler_of(delivery), handle)
     if outcome == "duplicate":
-        _end_replay(delivery.message)
+        _end_replay(delivery)
     return outcome
 
 
@@ -161,8 +174,8 @@ def _handle_together(work: Sequence[Delivery]) -> set[int]:
             with tracing.handling_together(new):
                 handler_of(work[0]).call(new)
             inbox.expect_sound_transaction(using)
-        for message in messages:
-            _end_replay(message)
+        for delivery in work:
+            _end_replay(delivery)
     return set(map(id, new))
 
 
@@ -185,14 +198,18 @@ def _not_waiting(work: Sequence[Delivery], circuits: Circuits, guard: StormGuard
 
 def _expired(work: Sequence[Delivery]) -> list[Delivery]:
     """Return those to be refused one by one: what a batch was told is handled must not contain them."""
-    limited = [(delivery, until) for delivery in work if (until := inbox.expires_at(delivery.message))]
+    asking = [delivery for delivery in work if not delivery.is_plain]
+    limited = [(delivery, until) for delivery in asking if (until := inbox.expires_at(delivery.message))]
     if not limited:
         return []
     now = database_now(router.db_for_write(InboxMessage))
     return [delivery for delivery, until in limited if until <= now]
 
 
-def _end_replay(message: ReceivedMessage) -> None:
+def _end_replay(delivery: Delivery) -> None:
+    if delivery.is_plain:
+        return
+    message = delivery.message
     number = message.record.header(wire.LETTER)
     if not number or not message.record.header(wire.GROUP):
         return

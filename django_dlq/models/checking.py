@@ -129,7 +129,7 @@ def write_down(answers: Collection[Asked], *, using: str) -> list[Asked]:
         for verb, moved, changes in _moves(locked):
             _among(HalfMessage.objects.using(using), moved).move(verb, **changes)
         committed = [asked.half for asked in locked if asked.answer == Answer.COMMIT]
-        OutboxMessage.objects.using(using).add([half.outbox_row() for half in committed])
+        OutboxMessage.objects.add([half.outbox_row() for half in committed], using=using)
         lines = [asked.line() for asked in locked]
         _add(lines, using)
         transaction.on_commit(partial(_tell, locked, lines), using=using)

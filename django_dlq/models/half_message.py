@@ -156,7 +156,7 @@ class HalfMessage(StoredMessage):
             if not self._decide("commit", by=by, actor_name=actor_name, reason=reason):
                 return None
             row = self.outbox_row()
-            OutboxMessage.objects.using(self._state.db).add([row])
+            OutboxMessage.objects.add([row], using=self._state.db)
         return row
 
     def rollback(self, *, by: DecidedBy = DecidedBy.PROCESS, actor_name: str = "", reason: str = "") -> bool:

@@ -27,4 +27,5 @@ def whole(rows: Iterable[Outgoing], *, using: str) -> list[Outgoing]:
 
 
 def _partial(rows: Iterable[Outgoing], using: str) -> OutboxQuerySet:
-    return OutboxMessage.objects.using(using).filter(pk__in={row.id for row in rows if row.is_partial})
+    partial: OutboxQuerySet = OutboxMessage.objects.using(using)
+    return partial.filter(pk__in={row.id for row in rows if row.is_partial})
