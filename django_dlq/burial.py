@@ -216,8 +216,12 @@ def _bury_received(
             # It was tried where nobody knew yet that it has to wait. Its turn comes.
             note_failure(letter, failure, is_new=True)
             return letter
+        if letter.state == State.RETRYING and delay is not None:
+            # A process may have died of a retry, and so it is delivered again: that it lives this time says little.
+            write_failure(letter, failure, delay=delay, deaths=letter.deaths)
+            return letter
         # A dead letter that is delivered again and a replay that fails are for a person, not for the ladder.
-        write_failure(letter, failure, delay=delay if letter.state == State.RETRYING else None)
+        write_failure(letter, failure, delay=None)
         return letter
 
 

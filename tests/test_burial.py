@@ -80,6 +80,13 @@ class TestReceived:
         assert second.next_attempt_at > first.next_attempt_at
         assert [event.data["attempt"] for event in second.events.all()] == [1, 2]
 
+    def test_a_delivery_that_fails_says_nothing_of_the_retries_that_processes_died_of(self):
+        letter = bury(delay=MINUTE)
+        DeadLetter.objects.update(deaths=2)
+        assert bury(delay=MINUTE).deaths == 2
+        assert (bury(delay=None).deaths, DeadLetter.objects.get().state) == (0, State.DEAD)
+        assert DeadLetter.objects.get() == letter
+
     def test_a_dead_letter_that_is_delivered_again_stays_dead(self):
         bury(delay=None)
 

@@ -220,13 +220,17 @@ class DeadLetter(StoredMessage):
                 setattr(self, name, value)
 
     def failed_again(self, verb: str, *, delay: timedelta | None, **columns: Any) -> None:
-        """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt."""
+        """Write another failed attempt, `retry`, `give_up` or `compensate`; once, if two processes made the attempt.
+
+        It has ended, so deaths are counted anew, unless the columns say otherwise.
+        """
+        columns = {"deaths": 0} | columns
         columns |= {
             "attempts": F("attempts") + 1,
             "last_failed_at": DatabaseNow(),
             "next_attempt_at": None if delay is None else in_future(delay),
         }
-        self.move(verb, only_if=Q(attempts=self.attempts), deaths=0, **columns)
+        self.move(verb, only_if=Q(attempts=self.attempts), **columns)
 
     def publisher_headers(self) -> Headers:
         """Return the headers without those that this app set, which a replay sets anew."""
