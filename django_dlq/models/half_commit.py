@@ -10,6 +10,7 @@ from django_dlq.conf import conf
 from django_dlq.models.fields import HeadersField
 from django_dlq.models.fresh import fresh
 from django_dlq.models.outbox_message import OutboxMessage
+from django_dlq.models.postgresql_direct import execute_directly
 from django_dlq.models.stored_message import StoredMessage
 
 if TYPE_CHECKING:
@@ -21,15 +22,10 @@ COMPUTED = frozenset({"prepared_at", "decided_at", "next_check_at"})
 
 def insert_at_once(half: "HalfMessage", check_after: timedelta, *, using: str) -> None:
     """Insert a new half message, and set its id."""
-    fields = _fields(type(half))
-    values: list[Any] = [
-        field.value_to_string(half) if isinstance(field, HeadersField) else getattr(half, field.attname)
-        for field in fields
-    ]
-    values.append(check_after)
-    with connections[using].cursor() as cursor:
-        cursor.execute(_insert(type(half), using), values)
-        (half.pk,) = cursor.fetchone()
+    values = [_value(field, half) for field in _fields(type(half))]
+    values.append(_written(check_after))
+    answer = execute_directly(connections[using], _insert(type(half), using), values, keep_plan=True)
+    (half.pk,) = map(int, answer.first)
     half._state.adding, half._state.db = False, using
 
 
@@ -45,12 +41,11 @@ def commit_at_once(half: "HalfMessage", by: str, actor_name: str, reason: str, *
     """
     row = fresh(OutboxMessage, {**half.message_columns(), "priority": half.priority})
     row.choose_lane()
-    with connections[using].cursor() as cursor:
-        cursor.execute(_statement(type(half)._meta.db_table, using), [by, actor_name, reason, half.pk, row.lane])
-        found = cursor.fetchone()
-    if found is None:
+    values = [str(by), actor_name, reason, half.pk, row.lane]
+    answer = execute_directly(connections[using], _statement(type(half)._meta.db_table, using), values)
+    if not answer.first:
         return None
-    row.pk, row._state.adding, row._state.db = found[0], False, using
+    row.pk, row._state.adding, row._state.db = int(answer.first[0]), False, using
     for name in ("due_at", "expires_at", "created_at"):
         row.__dict__.pop(name, None)  # read on access
     return row
@@ -78,10 +73,23 @@ def _insert(model: "type[HalfMessage]", using: str) -> str:
     marks = ", ".join(["%s"] * len(fields))
     return f"""
         INSERT INTO {quote(model._meta.db_table)} ({columns}, next_check_at)
-        VALUES ({marks}, STATEMENT_TIMESTAMP() + %s) RETURNING id
+        VALUES ({marks}, STATEMENT_TIMESTAMP() + %s::interval) RETURNING id
         """  # noqa: S608
 
 
 @cache
 def _fields(model: "type[HalfMessage]") -> "list[models.Field[Any, Any]]":
     return [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in COMPUTED]
+
+
+def _value(field: "models.Field[Any, Any]", half: "HalfMessage") -> Any:
+    if isinstance(field, HeadersField):
+        return field.value_to_string(half)
+    return _written(getattr(half, field.attname))
+
+
+def _written(value: object) -> Any:
+    """Return what is written as a literal: no subclasses of str, and a time span as the text of an interval."""
+    if isinstance(value, timedelta):
+        return f"{value // timedelta(microseconds=1)} microseconds"
+    return str(value) if isinstance(value, str) else value

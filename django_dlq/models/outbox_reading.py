@@ -13,7 +13,7 @@ from django_dlq.models.compiled import AFTER, UNTIL, Compiled
 from django_dlq.models.holds import NOTHING_HELD, Holds, of_keys
 from django_dlq.models.large_messages import sizes, whole
 from django_dlq.models.outbox_message import OutboxMessage, OutboxQuerySet
-from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Number, Outgoing, are_whole, expressions, part_of
+from django_dlq.models.outgoing import ALONG, ASIDE, COLUMNS, Outgoing, are_whole, expressions, in_part, part_of
 from django_dlq.models.resting import NOTHING_RESTS, Resting
 from django_dlq.models.things import Thing, of_things
 
@@ -149,7 +149,7 @@ class Reading:
         read = compiled.run(after, until)
         if not self.scope.holds.is_current:
             return Page([], last=after, is_full=False)
-        along = [row for row in read if row.part == ALONG] if any(map(part_of, read)) else read
+        along = [row for row in read if not row.is_aside] if any(map(part_of, read)) else read
         is_full = len(along) == self.size
         last = along[-1].id if along else after
         page = Page(read, last if is_full or until == ENDLESS else until, is_full)
@@ -194,8 +194,8 @@ class Reading:
         elders = list(map(Outgoing.of, rows.using(self.using)))
         return self._with_bodies(Page(elders, 0, len(elders) == self.size), 0)
 
-    def _columns(self, rows: OutboxQuerySet, part: int) -> "QuerySet[OutboxMessage, Any]":
-        computed = expressions(self._largest) | {"part": Number(part)}
+    def _columns(self, rows: OutboxQuerySet, part: int | None) -> "QuerySet[OutboxMessage, Any]":
+        computed = expressions(self._largest) | {"part": in_part(part)}
         return rows.annotate(**computed).values_list(*COLUMNS)[: self.size]
 
     def _with_bodies(self, page: Page, after: int) -> Page:
@@ -208,7 +208,7 @@ class Reading:
             room -= takes.get(row.id, row.size or 0) if row.is_partial else 0
             if room < 0 and kept:
                 # What is aside is found again wherever the reading stands; what lies along the way must not be passed.
-                last, is_full = max((row.id for row in kept if row.part == ALONG), default=after), True
+                last, is_full = max((row.id for row in kept if not row.is_aside), default=after), True
                 break
             kept.append(row)
         return Page(whole(kept, using=self.using), last, is_full)
@@ -217,5 +217,5 @@ class Reading:
 def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:
     """Read these rows whole, those of them that may be sent now, in the order of their ids."""
     rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition(), pk__in=ids)
-    computed = expressions(_ANY_SIZE) | {"part": Number(ALONG)}
+    computed = expressions(_ANY_SIZE) | {"part": in_part(ALONG)}
     return [Outgoing._make(row) for row in rows.due().annotate(**computed).values_list(*COLUMNS).order_by("id")]

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from django.db.models import BooleanField, Case, ExpressionWrapper, F, Func, IntegerField, Q, TextField, Value, When
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast, Coalesce, NullIf
 
 from django_dlq import message as wire
 from django_dlq.message import Headers, Record
@@ -16,7 +16,8 @@ from django_dlq.models.fields import headers_from_text
 
 _ID = wire.ID
 
-ALONG, ASIDE = 0, 1
+ALONG: Final = None
+ASIDE: Final = 1
 """How a row was found: on the way along the primary key, or for its urgency or its delay."""
 
 
@@ -27,6 +28,9 @@ class Outgoing(NamedTuple):
     length in bytes, says so. `headers_text` is None where headers and key together are too large for that; then `key`
     may be None as well. `is_expired`: whether it must not be sent any more, by the database's clock. `part`: ALONG or
     ASIDE.
+
+    What hardly any message has is None where it has none, since that is what costs least to send and to read:
+    `message_key` where it is the message's id, `tag`, `group`, `size` where the body is there, `is_expired`.
     """
 
     id: int
@@ -34,19 +38,19 @@ class Outgoing(NamedTuple):
     topic: str
     key: str | None
     raw_key: bytes | None
-    tag: str
+    tag: str | None
     headers_text: str | None
     body: bytes | None
     size: int | None
     broker: str
     message_id: str
-    message_key: str
+    message_key: str | None
     priority: int
     expires_at: datetime | None
-    is_expired: bool
+    is_expired: bool | None
     letter_id: int | None
-    group: str
-    part: int
+    group: str | None
+    part: int | None
 
     @property
     def pk(self) -> int:
@@ -96,7 +100,7 @@ def records(rows: Iterable[Outgoing]) -> list[Record]:
         _, _, topic, key, raw, tag, text, body, _, _, own_id, message_key, _, expires, _, letter, group, _ = row
         if raw is None and key is not None:
             raw = key.encode()
-        if text != "[]" or message_key != own_id or tag or group or letter is not None or expires is not None:
+        if text != "[]" or message_key is not None or tag or group or letter is not None or expires is not None:
             headers: Headers = (*row.headers, *own_headers(row))
         else:
             headers = ((_ID, own_id.encode()),)
@@ -157,6 +161,11 @@ class Number(Value):
         return []
 
 
+def in_part(part: int | None) -> Any:
+    """Return the expression of ALONG or ASIDE, which is a number also where it is NULL."""
+    return Cast(Value(None), IntegerField()) if part is None else Number(part)
+
+
 TEXT: Final = Cast("headers", TextField())
 """The headers as they are read."""
 
@@ -173,20 +182,32 @@ def expressions(largest: int) -> dict[str, Any]:
     short = Q(key__isnull=True) | Q(key_size__lte=largest)
     # First what costs nothing: to write large headers as text takes the database milliseconds.
     brief = Q(stored_size__lte=largest) & Q(text_size__lte=largest)
-    expired = Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow())
     return {
         "size": OctetLength("body"),
+        "large_size": Case(When(size__gt=largest, then=F("size")), default=None),
         "key_size": OctetLength("key"),
         "stored_size": _StoredSize("headers"),
         "text_size": TEXT_SIZE,
         "small_text": Case(When(brief, then=TEXT), default=None),
         "small_body": Case(small, default=None),
         "small_key": Case(When(short, then=F("key")), default=None),
-        "is_expired": ExpressionWrapper(expired, output_field=BooleanField()),
+        "own_message_key": NullIf("message_key", "message_id"),
+        "own_tag": NullIf("tag", Value("")),
+        "own_group": NullIf("group", Value("")),
+        # NULL for NULL.
+        "is_expired": ExpressionWrapper(Q(expires_at__lte=DatabaseNow()), output_field=BooleanField(null=True)),
     }
 
 
-_COMPUTED = {"body": "small_body", "headers_text": "small_text", "key": "small_key"}
+_COMPUTED = {
+    "body": "small_body",
+    "headers_text": "small_text",
+    "key": "small_key",
+    "size": "large_size",
+    "message_key": "own_message_key",
+    "tag": "own_tag",
+    "group": "own_group",
+}
 
 COLUMNS = tuple(_COMPUTED.get(name, name) for name in Outgoing._fields)
 """The names of the columns and expressions to read, in the order of the fields."""
@@ -195,7 +216,7 @@ COLUMNS = tuple(_COMPUTED.get(name, name) for name in Outgoing._fields)
 def own_headers(row: Any) -> Iterator[tuple[str, bytes]]:
     """Return the headers that this app adds to a message; it may be an Outgoing or an OutboxMessage."""
     yield wire.ID, row.message_id.encode()
-    if row.message_key != row.message_id:
+    if row.message_key not in (None, row.message_id):
         yield wire.MESSAGE_KEY, row.message_key.encode()
     if row.tag:
         yield wire.TAG, row.tag.encode()

@@ -63,11 +63,11 @@ def does_nobody_look(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _is_own(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether nobody looks, and what is to be done is known: in a transaction, or before one that begins."""
+    """Tell whether nobody looks, and what is to be done is known: in a transaction, before one, or without any."""
     if connection.vendor != "postgresql":
         return False
     driver: Any = connection.connection
-    if not hasattr(driver, "pgconn") or driver.autocommit or connection.needs_rollback:
+    if not hasattr(driver, "pgconn") or connection.needs_rollback:
         return False
     if (driver.isolation_level, driver.read_only, driver.deferrable) != (None, None, None):
         return False
@@ -89,7 +89,7 @@ def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequenc
     quote = psycopg.pq.Escaping(driver.pgconn).escape_literal
     literals = [_literal(value, quote) for value in parameters]
     with connection.wrap_database_errors, driver.lock:
-        is_first = driver.pgconn.transaction_status == IDLE
+        is_first = driver.pgconn.transaction_status == IDLE and not driver.autocommit
         if not keep_plan:
             return _sent(driver, [sql.encode() % tuple(literals)], is_first=is_first)
         plans = plans_of(driver)
@@ -99,10 +99,11 @@ def _past_cursors(connection: BaseDatabaseWrapper, sql: str, parameters: Sequenc
             if error.sqlstate not in PLAN_IS_STALE:
                 raise
             plans.forget()
-            if not is_first:
+            if not (is_first or driver.autocommit):
                 raise  # the transaction is lost
-        _send(driver, [b"ROLLBACK"])
-        return _sent(driver, plans.statements(sql, literals), is_first=True, plans=plans)
+        if is_first:
+            _send(driver, [b"ROLLBACK"])
+        return _sent(driver, plans.statements(sql, literals), is_first=is_first, plans=plans)
 
 
 def _sent(driver: Any, statements: Sequence[bytes], *, is_first: bool, plans: Plans | None = None) -> Answer:
