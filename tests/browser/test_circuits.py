@@ -42,6 +42,8 @@ def test_an_operator_replays_what_died_and_a_telephone_needs_no_sideways_scrolli
     page.goto(f"{LIST}{NAME}/change/")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.get_by_role("button", name="Replay them…").click()
+    expect(page.get_by_label("Reason")).to_be_visible()
+    page.wait_for_load_state()  # with its styles
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.get_by_label("Reason").fill("they are back")
     page.get_by_role("button", name="Replay", exact=True).click()

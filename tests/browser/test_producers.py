@@ -81,4 +81,5 @@ def test_a_telephone_needs_no_sideways_scrolling(open_page):
     page.goto(f"/admin/django_dlq/producer/{row.pk}/secret/")
     page.get_by_role("button", name="Make a new secret").click()
     expect(page.get_by_text("The old one stays valid")).to_be_visible()
+    page.wait_for_load_state()  # with its styles
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
