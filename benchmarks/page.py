@@ -95,8 +95,7 @@ has the lowest ids of the history, as in a catch-up.""",
     "single": """\
 ## Consumer
 
-One consumer process with one thread; bound by the database's disk, for each message is a transaction. psycopg prepares
-what the loop by hand says again and again; through Django it does so only with `prepare_threshold` in OPTIONS.""",
+One consumer process with one thread; bound by the database's disk, for each message is a transaction.""",
     "batches": """\
 ## Batches
 

@@ -5,7 +5,6 @@ from django.db import connection, transaction
 
 from benchmarks import kafka, raw
 from benchmarks.consumer import topic
-from benchmarks.consumer.topic import RunOnce
 from benchmarks.kafka import Cluster
 from benchmarks.measure import Comparison, Result, rates_in_turns
 from django_dlq.message import ReceivedMessage
@@ -14,11 +13,9 @@ MESSAGES = 2_000
 
 
 def single(rounds: int) -> Result:
-    """Let two consumers and two loops by hand take turns, poll by poll, with the messages of one topic.
+    """Let the consumer and two loops by hand take turns, poll by poll, with the messages of one topic.
 
-    One of the loops says its statements through psycopg, the other says the same ones through Django, as a handler
-    does. One of the consumers has its connection as Django makes it, the other with psycopg's own `prepare_threshold`,
-    which the first loop has too.
+    One of them says its statements through psycopg, the other says the same ones through Django: as a handler does.
     """
     return Result(figures=[figure for cluster in kafka.each() for figure in _measure(cluster, rounds)])
 
@@ -43,28 +40,12 @@ def consume_through_django(_: raw.Connection, consumer: confluent_kafka.Consumer
     return len(messages)
 
 
-def preparing(run_once: RunOnce) -> RunOnce:
-    """Let psycopg prepare what is said often, as with `prepare_threshold` in OPTIONS."""
-
-    def run() -> int:
-        connection.ensure_connection()
-        connection.connection.prepare_threshold = 5
-        try:
-            return run_once()
-        finally:
-            connection.connection.prepare_threshold = None
-
-    return run
-
-
 def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    ours, prepared, by_hand, through_django = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
+    ours, by_hand, through_django = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
     name, note = f"single messages, {cluster.name} Kafka", "one INSERT per handler"
     floor = f"the same four statements through Django, by hand, {cluster.name} Kafka"
-    other_name, other_note = f"{name}, prepared", f"{note}; with OPTIONS = {{'prepare_threshold': 5}}"
     return [
         Comparison(name=name, unit="msg/s", ours=ours, other=by_hand, goal="0.8 x", note=note),
-        Comparison(name=other_name, unit="msg/s", ours=prepared, other=by_hand, goal="0.8 x", note=other_note),
         Comparison(name=floor, unit="msg/s", ours=through_django, other=by_hand, note="nothing of django_dlq"),
     ]
 
@@ -73,12 +54,7 @@ def _round(cluster: Cluster) -> list[float]:
     name = topic.filled(cluster, MESSAGES)
     raw_loop = topic.by_hand(cluster, name, raw.consume)
     django_loop = topic.by_hand(cluster, name, consume_through_django)
-    with (
-        topic.ours(name, handle) as ours,
-        topic.ours(name, handle) as prepared,
-        raw_loop as by_hand,
-        django_loop as through_django,
-    ):
-        loops = [ours, preparing(prepared), by_hand, through_django]
+    with topic.ours(name, handle) as ours, raw_loop as by_hand, django_loop as through_django:
+        loops = [ours, by_hand, through_django]
         warm = [topic.until_first(loop) for loop in loops]
         return rates_in_turns(loops, MESSAGES - max(warm))

@@ -52,8 +52,7 @@ def ours(topic: str, function: Any, **options: Any) -> Iterator[RunOnce]:
     A loop by hand that takes turns with it has the good of that too.
     """
     group = f"ours-{uuid.uuid4().hex[:8]}"
-    beside = [handler for handler in handlers.handlers if topic in handler.topics]
-    handlers.handlers = [*beside, Handler(function=function, topics=(topic,), group=group, **options)]
+    handlers.handlers = [Handler(function=function, topics=(topic,), group=group, **options)]
     consumer = Consumer(group)
     with collecting_rarely():
         try:
