@@ -14,7 +14,9 @@ from django_dlq.message import ID, ReceivedMessage, Record
 from django_dlq.models import DeadLetter, OutboxMessage, State
 from django_dlq.registry import Handler, Registry
 from django_dlq.relay import Relay
+from django_dlq.relaying import share
 from django_dlq.retries import Retries
+from tests.consuming.clock import Clock
 from tests.scripted_broker import ScriptedBroker
 from tests.shop.models import Box
 
@@ -51,8 +53,9 @@ def fill(messages: int) -> None:
 
 
 @pytest.fixture
-def relay(broker: ScriptedBroker) -> Relay:
-    """Give a relay that has its lanes, so that only the work itself is counted."""
+def relay(broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch) -> Relay:
+    """Give a relay that has its lanes, and need not renew them, so that only the work itself is counted."""
+    monkeypatch.setattr(share, "time", Clock())
     relay = Relay()
     assert relay.has_all_lanes()
     return relay
