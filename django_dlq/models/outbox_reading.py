@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from django.db import connections
 from django.db.models import Q, QuerySet
 
 from django_dlq.message import LANES
@@ -195,7 +196,8 @@ class Reading:
         return self._with_bodies(Page(elders, 0, len(elders) == self.size), 0)
 
     def _columns(self, rows: OutboxQuerySet, part: int | None) -> "QuerySet[OutboxMessage, Any]":
-        computed = expressions(self._largest) | {"part": in_part(part)}
+        vendor = connections[self.using].vendor
+        computed = expressions(self._largest, vendor=vendor) | {"part": in_part(part, vendor=vendor)}
         return rows.annotate(**computed).values_list(*COLUMNS)[: self.size]
 
     def _with_bodies(self, page: Page, after: int) -> Page:
@@ -217,5 +219,6 @@ class Reading:
 def read_again(scope: Scope, ids: Collection[int]) -> list[Outgoing]:
     """Read these rows whole, those of them that may be sent now, in the order of their ids."""
     rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition(), pk__in=ids)
-    computed = expressions(_ANY_SIZE) | {"part": in_part(ALONG)}
+    vendor = connections[rows.db].vendor
+    computed = expressions(_ANY_SIZE, vendor=vendor) | {"part": in_part(ALONG, vendor=vendor)}
     return [Outgoing._make(row) for row in rows.due().annotate(**computed).values_list(*COLUMNS).order_by("id")]

@@ -29,7 +29,7 @@ class Outgoing(NamedTuple):
     may be None as well. `is_expired`: whether it must not be sent any more, by the database's clock. `part`: ALONG or
     ASIDE.
 
-    What hardly any message has is None where it has none, since that is what costs least to send and to read:
+    What hardly any message has may be None where it has none, since that is what costs least to send and to read:
     `message_key` where it is the message's id, `tag`, `group`, `size` where the body is there, `is_expired`.
     """
 
@@ -100,7 +100,8 @@ def records(rows: Iterable[Outgoing]) -> list[Record]:
         _, _, topic, key, raw, tag, text, body, _, _, own_id, message_key, _, expires, _, letter, group, _ = row
         if raw is None and key is not None:
             raw = key.encode()
-        if text != "[]" or message_key is not None or tag or group or letter is not None or expires is not None:
+        is_own = message_key is None or message_key == own_id
+        if text != "[]" or not is_own or tag or group or letter is not None or expires is not None:
             headers: Headers = (*row.headers, *own_headers(row))
         else:
             headers = ((_ID, own_id.encode()),)
@@ -161,9 +162,11 @@ class Number(Value):
         return []
 
 
-def in_part(part: int | None) -> Any:
-    """Return the expression of ALONG or ASIDE, which is a number also where it is NULL."""
-    return Cast(Value(None), IntegerField()) if part is None else Number(part)
+def in_part(part: int | None, *, vendor: str) -> Any:
+    """Return the expression of ALONG or ASIDE, which is a number also where it is NULL; where that saves nothing, 0."""
+    if part is None and vendor == "postgresql":
+        return Cast(Value(None), IntegerField())
+    return Number(part or 0)
 
 
 TEXT: Final = Cast("headers", TextField())
@@ -173,7 +176,7 @@ TEXT_SIZE: Final = OctetLength(TEXT) + Coalesce(OctetLength("key"), 0)
 """The bytes of headers and key, and on SQLite their characters."""
 
 
-def expressions(largest: int) -> dict[str, Any]:
+def expressions(largest: int, *, vendor: str) -> dict[str, Any]:
     """Return what is computed while reading, by name.
 
     Bodies of more than `largest` bytes are left out, and headers and keys that together take more.
@@ -182,21 +185,34 @@ def expressions(largest: int) -> dict[str, Any]:
     short = Q(key__isnull=True) | Q(key_size__lte=largest)
     # First what costs nothing: to write large headers as text takes the database milliseconds.
     brief = Q(stored_size__lte=largest) & Q(text_size__lte=largest)
-    return {
+    left_out = Case(When(size__gt=largest, then=F("size")), default=None)
+    return (_LEAN if vendor == "postgresql" else _AS_THEY_ARE) | {
         "size": OctetLength("body"),
-        "large_size": Case(When(size__gt=largest, then=F("size")), default=None),
+        "large_size": left_out if vendor == "postgresql" else OctetLength("body"),
         "key_size": OctetLength("key"),
         "stored_size": _StoredSize("headers"),
         "text_size": TEXT_SIZE,
         "small_text": Case(When(brief, then=TEXT), default=None),
         "small_body": Case(small, default=None),
         "small_key": Case(When(short, then=F("key")), default=None),
-        "own_message_key": NullIf("message_key", "message_id"),
-        "own_tag": NullIf("tag", Value("")),
-        "own_group": NullIf("group", Value("")),
-        # NULL for NULL.
-        "is_expired": ExpressionWrapper(Q(expires_at__lte=DatabaseNow()), output_field=BooleanField(null=True)),
     }
+
+
+# PostgreSQL sends and psycopg reads each column by itself, and a NULL at hardly any cost.
+_LEAN: Final[dict[str, Any]] = {
+    "own_message_key": NullIf("message_key", "message_id"),
+    "own_tag": NullIf("tag", Value("")),
+    "own_group": NullIf("group", Value("")),
+    # NULL for NULL.
+    "is_expired": ExpressionWrapper(Q(expires_at__lte=DatabaseNow()), output_field=BooleanField(null=True)),
+}
+_EXPIRED: Final = Q(expires_at__isnull=False) & Q(expires_at__lte=DatabaseNow())
+_AS_THEY_ARE: Final[dict[str, Any]] = {
+    "own_message_key": F("message_key"),
+    "own_tag": F("tag"),
+    "own_group": F("group"),
+    "is_expired": ExpressionWrapper(_EXPIRED, output_field=BooleanField()),
+}
 
 
 _COMPUTED = {
