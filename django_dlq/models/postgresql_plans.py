@@ -1,8 +1,8 @@
 """Let the server keep the plan of a statement that every message needs, on connections where it may.
 
-To read and to plan an INSERT of one row takes PostgreSQL about as long as to carry it out. A prepared statement belongs
-to one process of the server, which behind a pooler may be another for each transaction; that is why Django prepares
-none. So it is done only where the process that answers is the one that the connection was made to: a pooler gives its
+To parse and to plan an INSERT of one row is much of what it costs PostgreSQL. A prepared statement belongs to one
+process of the server, which behind a pooler may be another for each transaction; that is why Django prepares none. So
+it is done only where the process that answers is the one that the connection was made to: a pooler gives its
 clients numbers of its own, since it has to know who wants to cancel what.
 """
 
