@@ -23,7 +23,7 @@ lint: .venv/dev  ## style, types, the floors, and whether a migration is missing
 	$(BIN)/lint-imports
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings
 
-services: python  ## PostgreSQL, PgBouncer, MariaDB, Kafka, Debezium, chromium, without docker; DO=down or DO=status
+services: python  ## PostgreSQL, PgBouncer, MariaDB, Kafka, Debezium, chromium, without docker; DO=down, reset or status
 	@$(PYTHON) -m tests.services $(DO)
 ifeq ($(DO),up)
 	@$(MAKE) --no-print-directory .venv/mysql

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command line program
-"""`python -m tests.services up|down|status [NAME...]`."""
+"""`python -m tests.services up|down|reset|status [NAME...]`."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from tests.services.service import ServiceError
 def main() -> int:
     """Do what the command line asks, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.services", description=__doc__)
-    parser.add_argument("do", choices=["up", "down", "status"])
+    parser.add_argument("do", choices=["up", "down", "reset", "status"])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(service.name for service in SERVICES))
     arguments = parser.parse_args()
     unknown = set(arguments.names) - {service.name for service in SERVICES}
@@ -22,7 +22,7 @@ def main() -> int:
         parser.error(f"no such service: {', '.join(sorted(unknown))}")
     chosen = [service for service in SERVICES if not arguments.names or service.name in arguments.names]
     try:
-        return {"up": up, "down": down, "status": status}[arguments.do](chosen)
+        return {"up": up, "down": down, "reset": reset, "status": status}[arguments.do](chosen)
     except (MissingPackagesError, ServiceError) as problem:
         print(problem, file=sys.stderr)
     except PermissionError as problem:
@@ -50,6 +50,14 @@ def down(services: Sequence[Service]) -> int:
     for service in reversed(services):
         service.down()
         print(f"{service.name:<11} stopped", flush=True)
+    return 0
+
+
+def reset(services: Sequence[Service]) -> int:
+    """Stop services, the last one first, and remove their data."""
+    for service in reversed(services):
+        service.reset()
+        print(f"{service.name:<11} stopped, its data removed", flush=True)
     return 0
 
 

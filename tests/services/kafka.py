@@ -62,7 +62,8 @@ class Kafka(Server):
     packages = {"default-jdk-headless": "javac", "maven": "mvn"}
     port_variable = "DLQ_KAFKA_PORT"
     default_port = 59092
-    start_seconds = 90
+    # It opens the log of each partition first, and those of days of test runs are thousands.
+    start_seconds = 300
 
     def __init__(self) -> None:
         """Put the controller's port beside the broker's."""

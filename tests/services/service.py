@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,10 @@ class Service(ABC):
     def down(self) -> None:
         """Stop what up() started."""
         return
+
+    def reset(self) -> None:
+        """Stop what up() started, and forget all that was stored in it."""
+        self.down()
 
 
 class Server(Service):
@@ -130,6 +135,11 @@ class Server(Service):
     def down(self) -> None:
         """Stop the server and keep its data."""
         self.stop()
+
+    def reset(self) -> None:
+        """Stop the server and remove its data; what was installed stays."""
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""

@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -91,6 +92,46 @@ def test_spawned_process_is_recognised_and_ended(tmp_path: Path) -> None:
     assert os.getsid(pid) != os.getsid(0)
     process.send(pid, signal.SIGKILL)
     assert process.wait_for(lambda: process.running_pid(pid_file, marker=str(tmp_path)) is None, seconds=10)
+
+
+class Notebook(Server):
+    """A server of nothing, which writes a page each time it starts."""
+
+    name = "notebook"
+    packages: ClassVar[Mapping[str, str]] = {}
+    port_variable = "DLQ_NOTEBOOK_PORT"
+    default_port = 1
+    url = "notebook"  # type: ignore[assignment]
+
+    def version(self) -> str | None:
+        return str(len(self.pages())) if self.pid() else None
+
+    def pages(self) -> list[Path]:
+        return list(self.data.glob("page*"))
+
+    def create(self, data: Path) -> None:
+        data.mkdir()
+
+    def command(self) -> Sequence[str]:
+        (self.data / f"page{len(self.pages())}").touch()
+        return ["python3", "-c", "import time; time.sleep(60)", str(self.directory)]
+
+
+def test_down_keeps_the_data_and_reset_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLQ_SERVICES_DIR", str(tmp_path))
+    notebook = Notebook()
+    try:
+        notebook.up()
+        notebook.down()
+        assert notebook.version() is None
+        notebook.up()
+        assert notebook.version() == "2"
+        notebook.reset()
+        assert notebook.version() is None
+        notebook.up()
+        assert notebook.version() == "1"
+    finally:
+        notebook.reset()
 
 
 @pytest.mark.skipif(not PGBOUNCER.version() or not POSTGRESQL.version(), reason="no PgBouncer: make services")
