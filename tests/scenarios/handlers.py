@@ -108,6 +108,6 @@ else:
         os.environ["SCENARIO_TOPIC"],
         group=os.environ["SCENARIO_GROUP"],
         concurrency=int(os.environ.get("SCENARIO_CONCURRENCY", "1")),
-        timeout=timedelta(seconds=1) if "SCENARIO_TIMEOUT" in os.environ else None,
+        timeout=timedelta(seconds=int(os.environ["SCENARIO_TIMEOUT"])) if "SCENARIO_TIMEOUT" in os.environ else None,
         ordered="SCENARIO_ORDERED" in os.environ,
     )(pack)

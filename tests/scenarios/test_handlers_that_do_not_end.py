@@ -47,18 +47,18 @@ def test_a_handler_that_hangs_ends_its_process_and_has_failed_once_and_its_retry
 ) -> None:
     stage = make_stage(kafka, partitions=1)
     stage.publish("before", key="a")
-    stage.publish("hanging", key="b", tag=HANGS)
-    environment = {"SCENARIO_TIMEOUT": "1", "SCENARIO_GRACE": "0.5", "SCENARIO_CONCURRENCY": str(concurrency)}
-    with stage.running("dlq_relay"):
-        stage.until(stage.outbox_is_empty)
+    environment = {"SCENARIO_TIMEOUT": "2", "SCENARIO_GRACE": "0.5", "SCENARIO_CONCURRENCY": str(concurrency)}
     consumer = stage.manage("dlq_consume", "--no-retries", **environment)
-    stage.until(lambda: consumer.has_ended)
+    with stage.running("dlq_relay"):
+        stage.until(lambda: packed() == Counter(["before"]))  # else it might still be in hand when the process ends
+        stage.publish("hanging", key="b", tag=HANGS)
+        stage.until(lambda: consumer.has_ended)
     assert consumer.process.returncode == 1, consumer
     assert consumer.has_said("does not end")
     letter = DeadLetter.objects.get()
     assert (letter.message_key, letter.attempts, letter.state) == ("hanging", 1, State.RETRYING)
     assert "threading.Event().wait()" in letter.traceback
-    assert stage.is_consumed()  # its offset has passed, so that it does not hang the next process too
+    assert stage.is_consumed(), consumer  # its offset has passed, so that it does not hang the next process too
 
     with stage.running("dlq_retry"):
         stage.until(lambda: not DeadLetter.objects.open().exists())

@@ -52,11 +52,15 @@ class Mariadb(Server):
 
     def command(self) -> Sequence[str]:
         """Return the server's command line."""
+        # Of its own: any server that starts removes what it finds in the usual place, and a running one that loses a
+        # temporary table so reports an error for its query, or crashes.
+        (temporary := self.directory / "tmp").mkdir(exist_ok=True)
         return [
             "/usr/sbin/mariadbd",
             "--no-defaults",
             f"--datadir={self.data}",
             f"--socket={self.directory}/socket",
+            f"--tmpdir={temporary}",
             f"--port={self.port}",
             f"--bind-address={self.host}",
             "--character-set-server=utf8mb4",

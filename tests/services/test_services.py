@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 import pytest
 
-from tests.services import KAFKA, PGBOUNCER, POSTGRESQL, kafka_wire, process
+from tests.services import KAFKA, MARIADB, PGBOUNCER, POSTGRESQL, kafka_wire, process
 from tests.services.connect import Connect
 from tests.services.kafka import Kafka, console_consumer, console_producer
 from tests.services.mariadb import Mariadb
@@ -140,6 +140,11 @@ def test_pgbouncer_gives_one_session_to_two_clients_in_turn() -> None:
     with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
         sessions = [client.execute("SELECT pg_backend_pid()").fetchone() for client in (one, other, one)]
     assert len(set(sessions)) == 1
+
+
+@pytest.mark.skipif(not MARIADB.version(), reason="no MariaDB: make services")
+def test_another_mariadb_that_starts_removes_no_temporary_table_of_this_one() -> None:
+    assert MARIADB.sql("SELECT @@tmpdir") == str(MARIADB.directory / "tmp")
 
 
 @pytest.mark.skipif(not can_be_wrong(), reason="no compiler: make services")
