@@ -56,7 +56,7 @@ The mock cluster answers each request five milliseconds later; a proxy in front 
     "processes": """\
 ## Several relays
 
-They hold their lanes already when 100,000 messages are committed at once.""",
+They hold their lanes already when 200,000 messages are committed at once.""",
     "latency": """\
 ## How soon a message is sent
 
@@ -95,7 +95,9 @@ has the lowest ids of the history, as in a catch-up.""",
     "single": """\
 ## Consumer
 
-One consumer process with one thread; bound by the database's disk, for each message is a transaction.""",
+One consumer process with one thread; bound by the database's disk, for each message is a transaction. The loop by hand
+has what psycopg does unless it is told not to: it prepares the two statements after five messages. Django tells it not
+to; "prepared statements" is with `server_side_binding` and `prepare_threshold` in `OPTIONS`, which take that back.""",
     "batches": """\
 ## Batches
 

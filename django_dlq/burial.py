@@ -34,7 +34,6 @@ from django_dlq.registry import Handler
 ROWS_PER_INSERT = 200
 
 __all__ = [
-    "bury_all_unsent",
     "bury_received",
     "bury_unsent",
     "compensate",
@@ -48,22 +47,12 @@ __all__ = [
 ]
 
 
-def bury_unsent(row: OutboxMessage, failure: Failure) -> DeadLetter:
-    """Turn an outbox row that cannot be sent, or must not be any more, into a dead letter, in one transaction.
+def bury_unsent(rows: Sequence[tuple[OutboxMessage, Failure]]) -> list[DeadLetter]:
+    """Turn outbox rows that cannot be sent, or must not be any more, into dead letters, in one transaction.
 
-    If the row was a replay, its letter is dead again instead of there being a second one. Where DLQ_HOLD_TOPICS says
-    so, the letter holds its key.
-    """
-    with transaction.atomic(using=_database()):
-        letter = _bury_unsent(row, failure)
-    signals.tell(signals.message_failed, DeadLetter, letter=letter)
-    return letter
-
-
-def bury_all_unsent(rows: Sequence[tuple[OutboxMessage, Failure]]) -> list[DeadLetter]:
-    """Do what `bury_unsent` does for many rows, with a few statements for all of them; telling is left to the caller.
-
-    Only a replay takes statements of its own, as does every row where the database does not return the ids of many.
+    If a row was a replay, its letter is dead again instead of there being a second one. Where DLQ_HOLD_TOPICS says so,
+    a letter holds its key. A few statements do it for all; only a replay takes statements of its own, as does every row
+    where the database does not return the ids of many. Telling is left to the caller.
     """
     in_bulk = connections[_database()].features.can_return_rows_from_bulk_insert
     new = [(row, failure) for row, failure in rows if in_bulk and row.letter_id is None]

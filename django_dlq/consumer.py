@@ -14,7 +14,8 @@ from django_dlq.brokers import brokers
 from django_dlq.conf import conf
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.crew import Alone, Crew, Returned, Threads
-from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.delivery import Delivery
+from django_dlq.consuming.hand import Hand
 from django_dlq.consuming.hanging import Hanging
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace

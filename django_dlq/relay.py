@@ -50,7 +50,7 @@ class Relay:
         self._reads_ahead = threads
         self._share = Share(self.owner)
         self._completions = Completions(self._share, Beside("dlq-complete") if threads else Inline(), type(self))
-        self._reader = Reader()
+        self._reader = Reader(keep_plans=threads)  # whose connection nobody else has
         outbox = Outbox(
             keep=self._reader.keep, take_back=self._take_back, settle=self._settle, look_around=self._look_around
         )

@@ -40,6 +40,11 @@ def bury(message=None, *, why=None, delay=MINUTE):
     return burial.bury_received(message or received(), why or failure(), handler=HANDLER, delay=delay)
 
 
+def bury_unsent(row, why):
+    (letter,) = burial.bury_unsent([(row, why)])
+    return letter
+
+
 class TestReceived:
     def test_everything_that_is_known_is_kept(self, settings):
         settings.DLQ_RELEASE = "v7"
@@ -175,7 +180,7 @@ class TestReceived:
 class TestUnsent:
     def test_the_row_becomes_a_letter(self):
         row = outbox.publish("orders", b"\xff", key="7", message_key="k", tag="t", headers={"a": b"\xff"})
-        burial.bury_unsent(row, failure())
+        bury_unsent(row, failure())
 
         letter = DeadLetter.objects.get()
         assert (letter.state, letter.source, letter.group, letter.open_key) == (State.DEAD, Source.RELAY, "", None)
@@ -187,7 +192,7 @@ class TestUnsent:
     @pytest.mark.parametrize("make", [consumer_letter, relay_letter])
     def test_a_replay_that_cannot_be_sent_makes_its_letter_dead_again(self, make):
         letter = make()
-        burial.bury_unsent(deadletters.replay(letter, actor="ana"), failure(KeyError))
+        bury_unsent(deadletters.replay(letter, actor="ana"), failure(KeyError))
 
         letter = DeadLetter.objects.get()
         assert (letter.state, letter.error_class, letter.attempts) == (State.DEAD, "KeyError", 2)
@@ -198,7 +203,7 @@ class TestUnsent:
         letter = consumer_letter()
         row = deadletters.replay(letter, actor="ann")
         deadletters.restore(letter, actor="ben")
-        unsent = burial.bury_unsent(row, failure())
+        unsent = bury_unsent(row, failure())
         assert (unsent.source, unsent.group) == (Source.RELAY, "shipping")
 
         again = deadletters.replay(unsent, actor="ann")
@@ -212,7 +217,7 @@ class TestUnsent:
         row = deadletters.replay(letter, actor="ana")
         deadletters.restore(letter, actor="ana")
         deadletters.discard(letter, actor="ana", reason="no longer wanted")
-        other = burial.bury_unsent(row, failure())
+        other = bury_unsent(row, failure())
 
         assert (other.pk != letter.pk, other.state) == (True, State.DEAD)
         assert DeadLetter.objects.get(pk=letter.pk).state == State.DISCARDED
@@ -228,28 +233,28 @@ class TestUnsent:
     )
     def test_what_is_refused_holds_its_key_where_the_project_says_so(self, settings, topic, key, why, holds):
         settings.DLQ_HOLD_TOPICS = ["ledger"]
-        letter = burial.bury_unsent(outbox.publish(topic, {}, key=key), failure(why))
+        letter = bury_unsent(outbox.publish(topic, {}, key=key), failure(why))
 
         assert letter.holds_key is holds
         assert list(DeadLetter.objects.holding()) == [letter] * holds
 
     def test_a_replay_that_is_refused_again_goes_on_holding_its_key(self, settings):
         letter = relay_letter(topic="ledger", key="7", holds_key=True)
-        burial.bury_unsent(deadletters.replay(letter, actor="ana"), failure(MessageRefused))
+        bury_unsent(deadletters.replay(letter, actor="ana"), failure(MessageRefused))
         assert DeadLetter.objects.get().holds_key
 
         other = relay_letter(topic="ledger", key="8")
         settings.DLQ_HOLD_TOPICS = ["ledger"]
-        burial.bury_unsent(deadletters.replay(other, actor="ana"), failure(MessageRefused))
+        bury_unsent(deadletters.replay(other, actor="ana"), failure(MessageRefused))
         assert DeadLetter.objects.get(pk=other.pk).holds_key
 
     def test_a_replay_for_one_group_holds_nobody(self, settings):
         settings.DLQ_HOLD_TOPICS = ["*"]
         letter = consumer_letter(key="7")
         row = deadletters.replay(letter, actor="ana")
-        burial.bury_unsent(row, failure(MessageRefused))
+        bury_unsent(row, failure(MessageRefused))
         deadletters.discard(letter, actor="ana", reason="no longer wanted")
-        unsent = burial.bury_unsent(row, failure(MessageRefused))
+        unsent = bury_unsent(row, failure(MessageRefused))
 
         assert unsent.pk != letter.pk
         assert not DeadLetter.objects.holding().exists()

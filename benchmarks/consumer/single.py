@@ -1,5 +1,8 @@
 """How fast one consumer process handles messages, one transaction each, in one thread."""
 
+from collections.abc import Iterable, Sequence
+from unittest.mock import patch
+
 import confluent_kafka
 from django.db import connection, transaction
 
@@ -10,6 +13,8 @@ from benchmarks.measure import Comparison, Result, rates_in_turns
 from django_dlq.message import ReceivedMessage
 
 MESSAGES = 2_000
+PREPARED = {"server_side_binding": True, "prepare_threshold": 5}
+"""Django's OPTIONS for what psycopg does by itself where nobody asks it not to, as in the loop by hand."""
 
 
 def single(rounds: int) -> Result:
@@ -41,13 +46,29 @@ def consume_through_django(_: raw.Connection, consumer: confluent_kafka.Consumer
 
 
 def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    ours, by_hand, through_django = zip(*[_round(cluster) for _ in range(rounds)], strict=True)
-    name, note = f"single messages, {cluster.name} Kafka", "one INSERT per handler"
-    floor = f"the same four statements through Django, by hand, {cluster.name} Kafka"
+    usual, repeated = zip(*[(_round(cluster), _prepared_round(cluster)) for _ in range(rounds)], strict=True)
+    where = f"{cluster.name} Kafka"
+    return [*_figures(usual, where), *_figures(repeated, f"prepared statements, {where}")]
+
+
+def _figures(rounds: Iterable[Sequence[float]], where: str) -> list[Comparison]:
+    ours, by_hand, through_django = zip(*rounds, strict=True)
+    name, note = f"single messages, {where}", "one INSERT per handler"
+    floor = f"the same four statements through Django, by hand, {where}"
     return [
         Comparison(name=name, unit="msg/s", ours=ours, other=by_hand, goal="0.8 x", note=note),
         Comparison(name=floor, unit="msg/s", ours=through_django, other=by_hand, note="nothing of django_dlq"),
     ]
+
+
+def _prepared_round(cluster: Cluster) -> list[float]:
+    """Measure with a connection of Django's that prepares statements."""
+    connection.close()
+    with patch.dict(connection.settings_dict, OPTIONS=PREPARED):
+        try:
+            return _round(cluster)
+        finally:
+            connection.close()
 
 
 def _round(cluster: Cluster) -> list[float]:

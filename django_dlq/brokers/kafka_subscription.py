@@ -1,6 +1,5 @@
 """One member of a Kafka consumer group."""
 
-import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -16,12 +15,10 @@ from django_dlq.brokers.kafka_client import (
     logger,
     why,
 )
+from django_dlq.brokers.kafka_commits import Commits, leave
 from django_dlq.brokers.kafka_records import record_of
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Place, Record
-
-COMMIT_SECONDS = 10.0
-"""How long a commit may take; librdkafka itself would wait for the brokers to come back, however long."""
 
 SILENCE_SECONDS = 1.0
 """After so long without a poll a member is kept alive, so that the others of its group need not wait for a handler."""
@@ -29,20 +26,6 @@ SILENCE_SECONDS = 1.0
 MOST_SECONDS_BETWEEN_POLLS = 300
 """librdkafka's own default of max.poll.interval.ms, in seconds."""
 
-_REBALANCE_SECONDS = 3.0
-_CLOSE_SECONDS = 5.0
-# Answers to a commit that say: the partition is another member's now.
-_LOST = frozenset(
-    {
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError._ASSIGNMENT_LOST,
-        KafkaError._NO_OFFSET,
-    }
-)
-# Answers to a commit that say: a rebalance is at work, which may leave the partition here. With KIP-848, the latter.
-_STALE = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH})
 # The member has left the group by being slow; the next poll joins it again.
 _HARMLESS = frozenset({KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED})
 
@@ -57,8 +40,7 @@ class KafkaSubscription(Subscription):
         # By topic and partition: the first and the last offset that came since it was assigned to this member.
         self._since: dict[Place, int] = {}
         self._until: dict[Place, int] = {}
-        # By topic and partition: what is to be committed once the rebalance that it met is over.
-        self._owed: dict[Place, int] = {}
+        self._commits = Commits(self._member)
         self._complaints: set[str] = set()
         self._trouble: str | None = None
         self._revoked: set[Place] = set()
@@ -75,7 +57,7 @@ class KafkaSubscription(Subscription):
         """Return some records; see Subscription.poll. A topic that does not exist (yet) is waited for."""
         self._trouble = None
         driver = self._joined()
-        self._pay()
+        self._commits.pay()
         try:
             messages = self._messages(driver, limit, timeout)
         except KafkaException as error:  # a fatal one; the driver raises these whenever it is called
@@ -131,34 +113,13 @@ class KafkaSubscription(Subscription):
         What meets a rebalance is committed again before a later poll, for the partitions that are still this member's.
         Not promised: that it is committed when this returns, if the rebalance takes long.
         """
-        self._owed |= self._ends(records)
-        self._pay(patience=_REBALANCE_SECONDS)
-
-    def _pay(self, patience: float = 0.0) -> None:
-        """Commit what is owed; while the group's leader hands out the partitions, try for so many seconds."""
-        if not self._owed:
-            return
-        offsets = [TopicPartition(*place, offset) for place, offset in self._owed.items()]
-        started = time.monotonic()
-        error = self._commit(offsets)
-        while error is not None and error.code() == KafkaError.REBALANCE_IN_PROGRESS:
-            if time.monotonic() - started > patience:
-                return
-            time.sleep(0.05)
-            error = self._commit(offsets)
-        if error is not None and error.code() in _STALE:
-            return  # a later poll tells
-        if error is not None and error.code() not in _LOST:
-            raise BrokerUnavailable(error.str())
-        self._owed.clear()
+        self._commits.add(self._ends(records))
 
     def close(self) -> None:
         """Leave the group at once; see Subscription.close."""
         driver, self._member.driver = self._member.driver, None
         if driver is not None:
-            leaving = threading.Thread(target=_leave, args=[driver], name="dlq-kafka-leave", daemon=True)
-            leaving.start()
-            leaving.join(_CLOSE_SECONDS)
+            leave(driver)
 
     def _joined(self) -> Consumer:
         if self._member.is_broken:
@@ -168,7 +129,7 @@ class KafkaSubscription(Subscription):
             self._revoked.update(self._since)
             self._since.clear()
             self._until.clear()
-            self._owed.clear()
+            self._commits.clear()
             self._early.clear()
             self._is_paused = False
             self._held.clear()
@@ -252,7 +213,7 @@ class KafkaSubscription(Subscription):
         for place in lost:
             self._since.pop(place, None)
             self._until.pop(place, None)
-            self._owed.pop(place, None)
+        self._commits.forget(lost)
 
     def _ends(self, records: Iterable[Record]) -> dict[Place, int]:
         """Return the offsets to commit; none for partitions that were, even for a while, another member's."""
@@ -263,39 +224,3 @@ class KafkaSubscription(Subscription):
             if since is not None and since <= offset <= until and offset >= ends.get(place, 0):
                 ends[place] = offset
         return {place: offset + 1 for place, offset in ends.items()}
-
-    def _commit(self, offsets: list[TopicPartition]) -> KafkaError | None:
-        """Commit and return the error, if any; give the member up if that takes too long."""
-        driver = self._member.driver
-        if driver is None:
-            return None
-        errors: list[KafkaError | None] = []
-        committing = threading.Thread(
-            target=_commit, args=[driver, offsets, errors], name="dlq-kafka-commit", daemon=True
-        )
-        committing.start()
-        committing.join(COMMIT_SECONDS)
-        if not errors:
-            # A client must not be closed under a call; so it is left to leave the group when the call has returned.
-            self._member.driver = None
-            threading.Thread(target=_leave, args=[driver, committing], name="dlq-kafka-leave", daemon=True).start()
-            raise BrokerUnavailable(f"Kafka has not confirmed a commit within {COMMIT_SECONDS:g} seconds")
-        return errors[0]
-
-
-def _commit(driver: Consumer, offsets: list[TopicPartition], errors: list[KafkaError | None]) -> None:
-    try:
-        done = driver.commit(offsets=offsets, asynchronous=False)
-    except KafkaException as error:
-        errors.append(error.args[0])
-    else:
-        errors.append(next((place.error for place in done or () if place.error is not None), None))
-
-
-def _leave(driver: Consumer, after: threading.Thread | None = None) -> None:
-    if after is not None:
-        after.join()
-    try:
-        driver.close()
-    except (KafkaException, RuntimeError) as error:
-        logger.info("a consumer ended with: %s", error)

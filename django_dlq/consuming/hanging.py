@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from django.db import DatabaseError
 
-from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.delivery import Delivery
+from django_dlq.consuming.hand import Hand
 from django_dlq.consuming.settling import bury_hanging
 from django_dlq.consuming.suspicion import Suspicion
 from django_dlq.consuming.watch import last_words, tell_of_hanging, what_it_was_doing

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
-from django_dlq.consuming.hand import Delivery, Hand, handler_of
+from django_dlq.consuming.delivery import Delivery, handler_of
+from django_dlq.consuming.hand import Hand
 from django_dlq.consuming.rates import Rates
 from django_dlq.registry import Handler
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from django_dlq.conf import conf
-from django_dlq.consuming.hand import Delivery, Hand, size
+from django_dlq.consuming.delivery import Delivery, size
+from django_dlq.consuming.hand import Hand
 from django_dlq.consuming.membership import Membership
 from django_dlq.consuming.pace import Pace
 from django_dlq.registry import Handler

@@ -14,7 +14,7 @@ from django_dlq import message as wire
 from django_dlq.connections import lost_connection, open_connections
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
 from django_dlq.consuming.contention import is_contention, over_contention
-from django_dlq.consuming.hand import Delivery, Outcome, handler_of
+from django_dlq.consuming.delivery import Delivery, Outcome, handler_of
 from django_dlq.consuming.storm import OFF, StormGuard
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable

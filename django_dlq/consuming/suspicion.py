@@ -16,7 +16,7 @@ from contextlib import suppress
 from django.db import DatabaseError
 
 from django_dlq import signals
-from django_dlq.consuming.hand import Delivery, handler_of
+from django_dlq.consuming.delivery import Delivery, handler_of
 from django_dlq.consuming.quiet import quiet
 from django_dlq.message import Place
 from django_dlq.models import Suspect, TakenPartition

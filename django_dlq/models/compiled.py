@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from django_dlq.models.outgoing import Outgoing, quickly
-from django_dlq.models.postgresql_reading import Row, can_read, read
+from django_dlq.models.postgresql_reading import Between, Row, can_read
 
 AFTER: Final = -7_203_957_106_849
 UNTIL: Final = -7_203_957_106_851
@@ -19,15 +19,16 @@ UNTIL: Final = -7_203_957_106_851
 
 
 class Compiled:
-    """Several queries of the same columns as one statement."""
+    """Several queries of the same columns as one statement; keep_plan is what it is for `Between`."""
 
-    def __init__(self, parts: Sequence["QuerySet[Any, Any]"], *, using: str) -> None:
+    def __init__(self, parts: Sequence["QuerySet[Any, Any]"], *, using: str, keep_plan: bool = False) -> None:
         self.using = using
         compilers = [part.query.get_compiler(using=using) for part in parts]
         compiled = [compiler.as_sql() for compiler in compilers]
         # As derived tables, since SQLite takes no LIMIT inside a UNION.
         self._sql = " UNION ALL ".join(f"SELECT * FROM ({sql}) part_{n}" for n, (sql, _) in enumerate(compiled))  # noqa: S608
-        self._parameters = [parameter for _, parameters in compiled for parameter in parameters]
+        parameters = [parameter for _, its_own in compiled for parameter in its_own]
+        self._between = Between(self._sql, parameters, (AFTER, UNTIL), keep_plan=keep_plan)
         self._first = compilers[0]
 
     def run(self, after: int, until: int) -> list[Outgoing]:
@@ -41,15 +42,9 @@ class Compiled:
         return self._read(after, until, tuple) if can_read(connections[self.using]) else self._fetch(after, until)
 
     def _read(self, after: int, until: int, make: Callable[[Sequence[Any]], Row]) -> list[Row]:
-        return read(connections[self.using], self._sql, self._between(after, until), make)
+        return self._between.read(connections[self.using], (after, until), make)
 
     def _fetch(self, after: int, until: int) -> Sequence[Sequence[Any]]:
         with connections[self.using].cursor() as cursor:
-            cursor.execute(self._sql, self._between(after, until))
+            cursor.execute(self._sql, self._between.parameters((after, until)))
             return cast("Sequence[Sequence[Any]]", cursor.fetchall())
-
-    def _between(self, after: int, until: int) -> list[Any]:
-        places = {AFTER: after, UNTIL: until}
-        return [
-            places.get(parameter, parameter) if type(parameter) is int else parameter for parameter in self._parameters
-        ]

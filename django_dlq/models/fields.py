@@ -75,6 +75,11 @@ class HeadersField(models.JSONField):
         return items if isinstance(items, tuple) else unpack(items)
 
 
+def value_of(field: "models.Field[Any, Any]", row: models.Model) -> Any:
+    """Return what a statement that is written by hand gives the driver for a column: headers as text."""
+    return field.value_to_string(row) if isinstance(field, HeadersField) else getattr(row, field.attname)
+
+
 def _by_bytes(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
     if connection.vendor == "mysql":
         parameters["collation"] = BINARY_COLLATIONS[getattr(connection, "mysql_is_mariadb", False)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections, models
 
 from django_dlq.conf import conf
-from django_dlq.models.fields import HeadersField
+from django_dlq.models.fields import value_of
 from django_dlq.models.fresh import fresh
 from django_dlq.models.outbox_message import OutboxMessage
 from django_dlq.models.postgresql_direct import execute_directly
@@ -22,7 +22,7 @@ COMPUTED = frozenset({"prepared_at", "decided_at", "next_check_at"})
 
 def insert_at_once(half: "HalfMessage", check_after: timedelta, *, using: str) -> None:
     """Insert a new half message, and set its id."""
-    values = [_value(field, half) for field in _fields(type(half))]
+    values = [_written(value_of(field, half)) for field in _fields(type(half))]
     values.append(_written(check_after))
     answer = execute_directly(connections[using], _insert(type(half), using), values, keep_plan=True)
     (half.pk,) = map(int, answer.first)
@@ -80,12 +80,6 @@ def _insert(model: "type[HalfMessage]", using: str) -> str:
 @cache
 def _fields(model: "type[HalfMessage]") -> "list[models.Field[Any, Any]]":
     return [field for field in model._meta.concrete_fields if not field.primary_key and field.name not in COMPUTED]
-
-
-def _value(field: "models.Field[Any, Any]", half: "HalfMessage") -> Any:
-    if isinstance(field, HeadersField):
-        return field.value_to_string(half)
-    return _written(getattr(half, field.attname))
 
 
 def _written(value: object) -> Any:

@@ -93,7 +93,8 @@ class Page:
 class Reading:
     """The statements for one scope and one size of page. Used by one thread.
 
-    only, without: along the way, only the rows that one of these things might keep, or none of those.
+    only, without: along the way, only the rows that one of these things might keep, or none of those. keep_plans:
+    whether the server may keep the plans of what is said again and again, on a connection that nobody else uses.
     """
 
     def __init__(
@@ -104,11 +105,13 @@ class Reading:
         using: str,
         only: frozenset[Thing] = frozenset(),
         without: frozenset[Thing] = frozenset(),
+        keep_plans: bool = False,
     ) -> None:
         self.scope = scope
         self.size = size
         self.only, self.without = only, without
         self.using = using
+        self._keep_plans = keep_plans
         self._largest = PAGE_BYTES // size
         self._rows: OutboxQuerySet = OutboxMessage.objects.filter(scope.condition())
         among = of_things(only) if only else Q()
@@ -160,7 +163,7 @@ class Reading:
 
     @cached_property
     def _alone(self) -> Compiled:
-        return Compiled([self._way], using=self.using)
+        return Compiled([self._way], using=self.using, keep_plan=self._keep_plans)
 
     @cached_property
     def _with_aside(self) -> Compiled:
@@ -173,12 +176,13 @@ class Reading:
                 self._columns(urgent.order_by(*BY_URGENCY), ASIDE),
             ],
             using=self.using,
+            keep_plan=self._keep_plans,
         )
 
     @cached_property
     def _newest(self) -> Compiled:
         rows = OutboxMessage.objects.using(self.using).filter(id__gt=AFTER).order_by("-id")
-        return Compiled([rows.values_list("id")[:1]], using=self.using)
+        return Compiled([rows.values_list("id")[:1]], using=self.using, keep_plan=self._keep_plans)
 
     @property
     def _way(self) -> "QuerySet[OutboxMessage, Any]":

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from django.apps import apps
 from django.db import connections, models
 
-from django_dlq.models.fields import HeadersField
+from django_dlq.models.fields import value_of
 from django_dlq.models.postgresql_copy import can_copy, copied, copy
 from django_dlq.models.postgresql_direct import execute_directly
 
@@ -42,7 +42,7 @@ def insert(model: Model, rows: Sequence[models.Model], *, using: str, without: f
     """
     fields = _fields(model, without)
     if len(rows) == 1:
-        statement, values = _insert(model, using, without, many=False), [_value(field, rows[0]) for field in fields]
+        statement, values = _insert(model, using, without, many=False), [value_of(field, rows[0]) for field in fields]
         return list(map(int, execute_directly(connections[using], statement, values, keep_plan=True).first))
     with connections[using].cursor() as cursor:
         if can_copy(cursor, len(rows)):
@@ -164,14 +164,10 @@ def _fields(model: Model, without: frozenset[str]) -> list[Field]:
 
 
 def _column(field: Field, rows: Sequence[models.Model]) -> object:
-    values = [_value(field, row) for row in rows]
+    values = [value_of(field, row) for row in rows]
     if isinstance(field, models.BinaryField):
         return _array(None if value is None else f'"\\\\x{bytes(value).hex()}"' for value in values)
     return values
-
-
-def _value(field: Field, row: models.Model) -> Any:
-    return field.value_to_string(row) if isinstance(field, HeadersField) else getattr(row, field.attname)
 
 
 def _array(items: Iterable[int | str | None]) -> str:

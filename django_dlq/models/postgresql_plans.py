@@ -44,6 +44,13 @@ class Plans:
         numbered = sql.encode() % tuple(b"$%d" % number for number, _ in enumerate(literals, 1))
         return [b"PREPARE %s AS %s" % (name, numbered), _execute(name, literals)]
 
+    def is_direct(self, driver: Any) -> bool:
+        """Tell whether the connection is to the server itself; where it is not known yet, ask."""
+        if self._is_direct is None:
+            (process,) = driver.execute("SELECT pg_backend_pid()").fetchone()
+            self._is_direct = process == driver.pgconn.backend_pid
+        return self._is_direct
+
     def hear(self, first: Any, *, process: int) -> None:
         """Hear the answer to the first of two statements, and of which process libpq believes that it comes."""
         if self._new is not None:

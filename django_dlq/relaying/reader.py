@@ -21,9 +21,10 @@ LONGEST_LOOK = 0.5
 
 
 class Reader:
-    """The reading of one relay. One thread at a time may use it."""
+    """The reading of one relay. One thread at a time may use it; keep_plans is what it is for `Reading`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_plans: bool = False) -> None:
+        self._keep_plans = keep_plans
         self._scope, self._size = Scope(), 1
         self._made: Reading | None = None
         self._sought: Reading | None = None
@@ -116,7 +117,7 @@ class Reader:
         return self._sought
 
     def _read(self, **part: frozenset[Thing]) -> Reading:
-        return Reading(self._scope, self._size, using=OutboxMessage.objects.db, **part)
+        return Reading(self._scope, self._size, using=OutboxMessage.objects.db, keep_plans=self._keep_plans, **part)
 
     def _next_rows(self) -> list[Outgoing]:
         """Read along the way, and what may be sent again in turn with it."""

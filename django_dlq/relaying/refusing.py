@@ -24,7 +24,7 @@ def bury(rows: Sequence[tuple[Outgoing, Exception]], fence: Fence) -> list[DeadL
         RelayLane.objects.fence(fence.owner, fence.held)
         found = OutboxMessage.objects.in_bulk([row.pk for row, _ in rows])
         failures = [(found[row.pk], Failure.of(error, "relay", row.topic)) for row, error in rows if row.pk in found]
-        letters = burial.bury_all_unsent(failures)
+        letters = burial.bury_unsent(failures)
     for letter in letters:
         signals.tell(signals.message_failed, DeadLetter, letter=letter)
     return letters

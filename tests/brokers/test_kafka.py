@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from django_dlq.brokers import kafka_subscription
+from django_dlq.brokers import kafka_commits
 from django_dlq.brokers.kafka import KafkaBroker
 from django_dlq.testing.conformance import BrokerConformance
 from django_dlq.testing.mock_kafka import MockKafka
@@ -19,7 +19,7 @@ REAL_KAFKA = os.environ.get("DLQ_TEST_KAFKA")
 
 @pytest.fixture(autouse=True)
 def short_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_subscription, "COMMIT_SECONDS", 2.0)
+    monkeypatch.setattr(kafka_commits, "COMMIT_SECONDS", 2.0)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from django_dlq.brokers import kafka_subscription
+from django_dlq.brokers import kafka_commits
 from django_dlq.brokers.kafka import KafkaBroker
 from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Record
@@ -54,7 +54,7 @@ def test_a_commit_waits_while_partitions_are_handed_out(kafka: MockKafka, bench:
 def test_what_a_rebalance_kept_from_being_committed_is_committed_before_the_next_poll(
     kafka: MockKafka, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_subscription, "_REBALANCE_SECONDS", 0.0)
+    monkeypatch.setattr(kafka_commits, "REBALANCE_SECONDS", 0.0)
     bench.send(*bench.numbered(*range(5)))
     first = bench.join()
     received = bench.receive(first, 5)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.delivery import Delivery
+from django_dlq.consuming.hand import Hand
 from django_dlq.message import ReceivedMessage, Record
 from django_dlq.registry import Handler
 

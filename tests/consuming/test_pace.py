@@ -1,7 +1,8 @@
 import pytest
 
 from django_dlq.consuming import rates
-from django_dlq.consuming.hand import Delivery, Hand
+from django_dlq.consuming.delivery import Delivery
+from django_dlq.consuming.hand import Hand
 from django_dlq.consuming.pace import Pace
 from django_dlq.consuming.rates import UNLIMITED, Rates
 from django_dlq.message import ReceivedMessage, Record

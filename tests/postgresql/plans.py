@@ -46,7 +46,7 @@ def plans_of(act: Callable[[], object]) -> list[Plan]:
             execute(f"{planning} EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", params, many, context)
             while cursor.description is None:
                 cursor.nextset()
-            plans.append(_plan(*cursor.fetchone()))
+            plans.append(plan_of(*cursor.fetchone()))
             execute("ROLLBACK TO SAVEPOINT explained", None, False, context)
         return execute(sql, params, many, context)
 
@@ -61,7 +61,8 @@ def _parts(sql: str) -> tuple[str, str]:
     return (planning, query.partition("; FETCH ALL")[0]) if declare else ("", sql)
 
 
-def _plan(found: Any) -> Plan:
+def plan_of(found: Any) -> Plan:
+    """Return what EXPLAIN has told as JSON."""
     (told,) = json.loads(found) if isinstance(found, str) else found
     top = told["Plan"]
     return Plan(list(_steps(top)), top["Shared Hit Blocks"] + top["Shared Read Blocks"], "JIT" in told)

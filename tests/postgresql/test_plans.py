@@ -10,6 +10,7 @@ from django_dlq import inbox, outbox
 from django_dlq.models import InboxMessage, OutboxMessage
 from django_dlq.models.postgresql_plans import TIMES, Plans
 from tests.postgresql.configured import configured
+from tests.shop.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,3 +119,19 @@ def test_what_is_refused_when_it_is_prepared_leaves_all_as_it_was() -> None:
     assert handle(TIMES)
     assert handle(TIMES + 1)
     assert len(prepared()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "are_prepared"),
+    [({"prepare_threshold": 5}, False), ({"prepare_threshold": 5, "server_side_binding": True}, True)],
+)
+def test_what_a_handler_says_is_prepared_with_the_two_options_that_the_manual_names(
+    options: dict[str, Any], *, are_prepared: bool
+) -> None:
+    with configured(**options):
+        for number in range(TIMES + 3):
+            message = inbox.message("orders", b"1", message_key=str(number))
+            inbox.handle_once(message, "shipping", lambda message: Order.objects.create(number=message.message_key))
+        assert any("shop_order" in statement for statement in prepared()) is are_prepared
+        assert any("inboxmessage" in statement for statement in prepared())
+    assert Order.objects.count() == InboxMessage.objects.count() == TIMES + 3

@@ -10,10 +10,11 @@ from django.db import connection, transaction
 
 from django_dlq.models import OutboxMessage
 from django_dlq.models.holds import Holds
-from django_dlq.models.outbox_reading import Reading, Scope
+from django_dlq.models.outbox_reading import ENDLESS, Reading, Scope
+from django_dlq.models.postgresql_reading import ALONG_INDEXES, AS_KEPT
 from tests.postgresql import statistics
 from tests.postgresql.filling import OUTBOX, TOPIC, fill_outbox
-from tests.postgresql.plans import plans_of
+from tests.postgresql.plans import Plan, plan_of, plans_of
 
 ROWS = 1_000_000
 SENT_MEANWHILE = 200_000
@@ -76,14 +77,31 @@ def check_pages(*places: int) -> None:
         for name, scope in SCOPES.items():
             reading = Reading(scope, PAGE, using="default")
             (plan,) = plans_of(lambda reading=reading, after=after: reading.page(after))  # type: ignore[misc]
-            assert not plan.kinds & {"Seq Scan", "Sort", "Bitmap Heap Scan"}, (name, after)
-            assert plan.indexes == {"django_dlq_outboxmessage_pkey", "dlq_outbox_delayed", "dlq_outbox_urgent"}
-            # Some lanes are a quarter of the rows; each urgent or delayed one may be on a page of its own.
-            most = 3 * PAGE if scope.lanes else 1.5 * PAGE
-            assert plan.pages < most, (name, after, plan.pages)
-            assert not plan.is_compiled, (name, after)
+            for each in (plan, kept_plan(reading, after)):
+                assert not each.kinds & {"Seq Scan", "Sort", "Bitmap Heap Scan"}, (name, after)
+                assert each.indexes == {"django_dlq_outboxmessage_pkey", "dlq_outbox_delayed", "dlq_outbox_urgent"}
+                # Some lanes are a quarter of the rows; each urgent or delayed one may be on a page of its own.
+                most = 3 * PAGE if scope.lanes else 1.5 * PAGE
+                assert each.pages < most, (name, after, each.pages)
+                assert not each.is_compiled, (name, after)
         (plan,) = plans_of(lambda after=after: Reading(Scope(), PAGE, using="default").newest(after))  # type: ignore[misc]
         assert plan.pages < 10, (after, plan.pages)
+
+
+def kept_plan(reading: Reading, after: int) -> Plan:
+    """Return the plan that the server would keep for a page, and that is carried out between any two ids."""
+    statement, _ = reading._with_aside._between._statement(connection, (after, ENDLESS), numbered=True)
+    settings = ALONG_INDEXES | AS_KEPT
+    with connection.cursor() as cursor:
+        for setting, value in settings.items():
+            cursor.execute(f"SET LOCAL {setting} TO {value}")
+        cursor.execute(f"PREPARE kept (bigint, bigint) AS {statement}", None)
+        cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE kept (%s, %s)", [after, ENDLESS])
+        plan = plan_of(*cursor.fetchone())
+        cursor.execute("DEALLOCATE kept")
+        for setting in settings:
+            cursor.execute(f"SET LOCAL {setting} TO DEFAULT")
+    return plan
 
 
 def first_id() -> int:

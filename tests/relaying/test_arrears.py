@@ -61,7 +61,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Outbox:
 
     class Reading:
         def __init__(
-            self, scope: Scope, size: int, *, using: str, only: Any = NOTHING, without: frozenset[Thing] = NOTHING
+            self, scope: Scope, size: int, *, only: Any = NOTHING, without: frozenset[Thing] = NOTHING, **_: object
         ) -> None:
             self.scope, self.size, self.only, self.without = scope, size, only, without
 

@@ -82,7 +82,7 @@ def outbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outbox]:
     outbox = Outbox()
 
     class Reading:
-        def __init__(self, scope: Scope, size: int, *, using: str, without: frozenset[Thing]) -> None:
+        def __init__(self, scope: Scope, size: int, *, without: frozenset[Thing], **_: object) -> None:
             self.scope, self.size, self.without = scope, size, without
 
         def page(self, after: int, until: int) -> Page:

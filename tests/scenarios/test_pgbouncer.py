@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from django_dlq import inbox, outbox
 from django_dlq.models import InboxMessage, OutboxMessage, wake_up
+from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.models.postgresql_plans import TIMES
 from django_dlq.relaying.listener import Listener
 from tests.calls import listening
@@ -115,11 +116,13 @@ def answer(asked: BaseDatabaseWrapper, question: str) -> object:
 
 
 def test_behind_it_nothing_is_prepared_and_everything_is_published_and_handled(pgbouncer: Pgbouncer) -> None:
+    reading = Reading(Scope(), 100, using="default", keep_plans=True)
     for number in range(4 * TIMES):
         with transaction.atomic():
             outbox.publish("orders", b"1")
         message = inbox.message("orders", b"1", message_key=str(number))
         assert inbox.handle_once(message, "shipping", lambda _: None)
+        assert len(reading.page(0).rows) == number + 1
     assert OutboxMessage.objects.count() == InboxMessage.objects.count() == 4 * TIMES
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements)")

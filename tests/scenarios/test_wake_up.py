@@ -12,7 +12,7 @@ from tests.scenarios.stage import Actor, Stage, order_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True)]
 
-SOON = 5.0
+SOON = 10.0
 """Seconds; the machine may be busy. Without a call it would be up to thirty."""
 SELDOM = {"SCENARIO_NOTIFY": "1", "SCENARIO_POLL": "30"}
 
