@@ -1,18 +1,68 @@
 """Retries that run side by side; where a second writer waits for the first, nothing does."""
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 
 from django_dlq import inbox, retries
+from django_dlq.consuming.attempts import Attempts
 from django_dlq.inbox import Compensate
-from django_dlq.models import State
+from django_dlq.models import DeadLetter, State
 from django_dlq.retries import Retries
 from tests.services.process import wait_for
 from tests.test_retries import boxes, due, pack
+from tests.threads import in_thread
+
+
+@contextmanager
+def locked(letter: DeadLetter) -> Iterator[None]:
+    """Let another transaction have a letter locked, from `with` to its end."""
+    has_it, may_end = threading.Event(), threading.Event()
+
+    def lock():
+        with transaction.atomic():
+            DeadLetter.objects.select_for_update().get(pk=letter.pk)
+            has_it.set()
+            may_end.wait(30)
+
+    join = in_thread(lock)
+    try:
+        assert has_it.wait(30)
+        yield
+    finally:
+        may_end.set()
+        join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_whose_letter_somebody_has_locked_for_a_moment_is_made_soon_and_no_death_is_counted(
+    registry, monkeypatch
+):
+    registry.handlers.clear()
+    inbox.handler("orders", group="shipping")(pack)
+    letter, make = due("order"), Attempts.make
+
+    def make_meanwhile(self, *claimed):
+        with locked(letter):
+            make(self, *claimed)
+
+    machine = Retries("shipping")
+    with monkeypatch.context() as patches:
+        patches.setattr(Attempts, "make", make_meanwhile)
+        machine.run_once()
+    assert boxes() == []
+
+    with locked(letter):
+        assert machine.run_once() == 0  # it is not waited for either
+    assert machine.run_once() == 1
+    assert boxes() == ["order"]
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts) == (State.RESOLVED, 1)
+    assert letter.deaths == 1  # which was counted before the attempt that was made, and for no other
 
 
 @pytest.mark.django_db(transaction=True)

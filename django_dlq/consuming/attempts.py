@@ -12,7 +12,7 @@ from django_dlq import burial, failures, inbox, signals, tracing
 from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
 from django_dlq.consuming.contention import over_contention
-from django_dlq.consuming.due import can_skip
+from django_dlq.consuming.due import can_skip, lock_first
 from django_dlq.consuming.shared import Shared
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
@@ -43,24 +43,30 @@ class Attempts:
             with self._shared.attempting(letter):
                 self._fail(letter, handler, error)
         else:
-            tell()
+            if tell is None:
+                self._interrupted.append(letter)
+            else:
+                tell()
 
     def forgive(self) -> None:
-        """Take back the deaths that were counted for attempts which the database has interrupted, now that it is back.
+        """Take back the deaths that were counted for attempts which others, or the database, have kept from being made.
 
-        Their messages are due again at once.
+        Their messages are due again at once, but for those that somebody still has locked.
         """
-        while self._interrupted:
-            _untried(self._interrupted[-1])
-            self._interrupted.pop()
+        self._interrupted = [letter for letter in self._interrupted if not _untried(letter)]
 
     def _handle_locked(
         self, letter: DeadLetter, handler: Handler | None, mine: QuerySet[DeadLetter]
-    ) -> Callable[[], None]:
+    ) -> Callable[[], None] | None:
+        """Handle it if it can be locked; return None if somebody has it locked who does not make this attempt.
+
+        So has who lets the next message of a key go, on MariaDB and MySQL, which lock what they look at.
+        """
         with transaction.atomic(using=_database()), self._shared.attempting(letter):
             locked = mine.select_for_update(skip_locked=can_skip(_database()))
             if locked.values_list("pk").first() is None:
-                return _tell_nothing  # another process has it, or somebody has acted on it
+                # If it is not as it was claimed, another process has it, or somebody has acted on it.
+                return None if mine.exists() else _tell_nothing
             return self._handle(letter, handler)
 
     def _fail(self, letter: DeadLetter, handler: Handler | None, error: BaseException) -> None:
@@ -69,7 +75,8 @@ class Attempts:
                 burial.fail_again(letter, Failure.of(error, letter.group, letter.handler), delay=None)
         elif self._circuits.claims(handler, error):
             # So that it is passed over from now on, even if it had another handler, and woken with the others.
-            _untried(letter, dependency=handler.depends_on)
+            if not _untried(letter, dependency=handler.depends_on):
+                self._interrupted.append(letter)
         else:
             failures.settle(_message(letter), handler, error, letter=letter)
 
@@ -100,10 +107,15 @@ class Attempts:
         return tell
 
 
-def _untried(letter: DeadLetter, **changes: Any) -> None:
-    """Let a letter be as it was before its attempt, with these changes."""
+def _untried(letter: DeadLetter, **changes: Any) -> bool:
+    """Let a letter be as it was before its attempt, with these changes; return False if somebody has it locked."""
     claimed = DeadLetter.objects.filter(pk=letter.pk, attempts=letter.attempts, deaths=letter.deaths + 1)
-    claimed.filter(state=State.RETRYING).update(deaths=letter.deaths, next_attempt_at=letter.next_attempt_at, **changes)
+    claimed = claimed.filter(state=State.RETRYING)
+    with transaction.atomic(using=_database()):
+        if lock_first(claimed.only("pk")) is None:
+            return not claimed.exists()
+        claimed.update(deaths=letter.deaths, next_attempt_at=letter.next_attempt_at, **changes)
+    return True
 
 
 def _tell_nothing() -> None:
