@@ -63,8 +63,8 @@ class KafkaSubscription(Subscription):
         except KafkaException as error:  # a fatal one; the driver raises these whenever it is called
             self._member.is_broken = True
             raise BrokerUnavailable(why(error)) from error
-        if not messages and self._trouble is not None:
-            raise BrokerUnavailable(self._trouble)
+        if self._trouble is not None and (not messages or self._member.is_broken):
+            raise BrokerUnavailable(self._trouble)  # what a broken member took comes again, to the next one
         return self._own(driver, [record_of(message) for message in messages])
 
     def keep_alive(self) -> None:
@@ -181,7 +181,7 @@ class KafkaSubscription(Subscription):
         error = message.error()
         if error is None:
             return True
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             self._member.is_broken = True
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self._complain(error.str())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 MINE = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
 
@@ -11,9 +11,10 @@ MINE = [TopicPartition("orders", 0), TopicPartition("orders", 1)]
 class Arrival:
     """A message, as the driver gives it."""
 
-    def __init__(self, partition: int, body: bytes, offset: int = 7) -> None:
+    def __init__(self, partition: int, body: bytes, offset: int = 7, error: KafkaError | None = None) -> None:
         self._known = {
-            "topic": "orders", "partition": partition, "value": body, "offset": offset, "timestamp": (0, 0)
+            "topic": "orders", "partition": partition, "value": body, "offset": offset, "timestamp": (0, 0),
+            "error": error,
         }  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:

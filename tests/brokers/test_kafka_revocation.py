@@ -5,11 +5,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, KafkaError, Message
 
 from django_dlq.brokers import kafka_subscription
 from django_dlq.brokers.kafka import KafkaBroker
 from django_dlq.brokers.kafka_subscription import KafkaSubscription
+from django_dlq.exceptions import BrokerUnavailable
 from django_dlq.message import Place, Record
 from django_dlq.testing.broker_bench import Bench, poll, until
 from django_dlq.testing.mock_kafka import MockKafka
@@ -77,6 +78,20 @@ def test_when_a_partition_went_and_came_back_in_one_poll_the_member_begins_anew(
     assert bodies(member.poll(10, 0)) == [b"0"]
     assert driver.calls[-1] == "close"
     assert ("orders", 0) in member.revoked()
+
+
+def test_what_comes_behind_a_fatal_error_in_one_poll_comes_again_and_the_error_is_told(
+    member: KafkaSubscription, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Driver()
+    other.arrivals = [Arrival(0, b"0", 0)]
+    other.subscribe = lambda topics, **callbacks: None  # type: ignore[attr-defined]
+    monkeypatch.setattr(kafka_subscription, "Consumer", lambda *settings, **options: other)
+    driver.arrivals = [Arrival(0, b"", error=KafkaError(KafkaError._FATAL, "fenced")), Arrival(0, b"0", 0)]
+    with pytest.raises(BrokerUnavailable, match="fenced"):
+        member.poll(10, 0)
+    assert bodies(member.poll(10, 0)) == [b"0"]
+    assert driver.calls[-1] == "close"
 
 
 def test_what_a_closed_driver_loses_is_not_the_next_ones_loss(member: KafkaSubscription, driver: Driver) -> None:
