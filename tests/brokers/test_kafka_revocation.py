@@ -25,6 +25,14 @@ def lose(member: KafkaSubscription, driver: Driver, partition: int) -> None:
     driver.assigned = [place for place in driver.assigned if place.partition != partition]
 
 
+def give_next(monkeypatch: pytest.MonkeyPatch, *arrivals: Arrival) -> None:
+    """Let the driver that a member makes next have these arrive."""
+    other = Driver()
+    other.arrivals = list(arrivals)
+    other.subscribe = lambda topics, **callbacks: None  # type: ignore[attr-defined]
+    monkeypatch.setattr(kafka_subscription, "Consumer", lambda *settings, **options: other)
+
+
 def bodies(records: list[Record]) -> list[bytes | None]:
     return [record.body for record in records]
 
@@ -63,10 +71,7 @@ def test_a_stray_record_cannot_be_committed(member: KafkaSubscription, driver: D
 def test_when_a_partition_went_and_came_back_in_one_poll_the_member_begins_anew(
     member: KafkaSubscription, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Driver()
-    other.arrivals = [Arrival(0, b"0", 0)]
-    other.subscribe = lambda topics, **callbacks: None  # type: ignore[attr-defined]
-    monkeypatch.setattr(kafka_subscription, "Consumer", lambda *settings, **options: other)
+    give_next(monkeypatch, Arrival(0, b"0", 0))
     driver.arrivals = [Arrival(0, b"stray or not", 601), Arrival(1, b"mine")]
 
     def go_and_come() -> None:
@@ -83,10 +88,7 @@ def test_when_a_partition_went_and_came_back_in_one_poll_the_member_begins_anew(
 def test_what_comes_behind_a_fatal_error_in_one_poll_comes_again_and_the_error_is_told(
     member: KafkaSubscription, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Driver()
-    other.arrivals = [Arrival(0, b"0", 0)]
-    other.subscribe = lambda topics, **callbacks: None  # type: ignore[attr-defined]
-    monkeypatch.setattr(kafka_subscription, "Consumer", lambda *settings, **options: other)
+    give_next(monkeypatch, Arrival(0, b"0", 0))
     driver.arrivals = [Arrival(0, b"", error=KafkaError(KafkaError._FATAL, "fenced")), Arrival(0, b"0", 0)]
     with pytest.raises(BrokerUnavailable, match="fenced"):
         member.poll(10, 0)
