@@ -30,13 +30,13 @@ from django_dlq.circuit_breaker import CircuitBreaker
 from django_dlq.exceptions import BrokerUnavailable, MessageRefused
 from django_dlq.hold_policy import EXPIRED
 from django_dlq.message import ID, Record
-from django_dlq.models import DatabaseNow, DeadLetter, OutboxMessage
+from django_dlq.models import DeadLetter, OutboxMessage
+from tests.scenarios import database_clock
 
 BROKER = "tests.scenarios.model.ModelBroker"
 HOLDING = "payments"
 TOPICS = ("orders", HOLDING)
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-STAMP = "%Y-%m-%d %H:%M:%S.%f"  # as Django writes a moment on SQLite
 
 Thread = tuple[str, str]
 """A topic and a key."""
@@ -62,17 +62,11 @@ class Clock:
         self.seconds = 1000.0
 
     def install(self, patches: pytest.MonkeyPatch) -> None:
-        """Let everybody go by it; for the database in a function, since statements are compiled once and kept."""
-        connection.connection.create_function(
-            "dlq_clock", 0, lambda: f"{EPOCH + timedelta(seconds=self.seconds):{STAMP}}"
-        )
-
-        def as_sqlite(now: DatabaseNow, compiler: Any, using: Any, **extra: Any) -> Any:
-            return now.as_sql(compiler, using, template="DLQ_CLOCK()", **extra)
-
+        """Let everybody go by it."""
         patches.setattr(time, "monotonic", self.now)
         patches.setitem(CircuitBreaker.__init__.__kwdefaults__, "clock", self.now)
-        patches.setattr(DatabaseNow, "as_sqlite", as_sqlite)
+        database_clock.install(patches)
+        self._tell_database()
 
     def now(self) -> float:
         """Return the seconds of this clock."""
@@ -81,6 +75,10 @@ class Clock:
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.seconds += seconds
+        self._tell_database()
+
+    def _tell_database(self) -> None:
+        database_clock.tell(EPOCH + timedelta(seconds=self.seconds))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,6 @@ class PipelinedRelays(Relays):
                 thread.work()
 
 
-@pytest.mark.once
 @pytest.mark.django_db
 @override_settings(DLQ_BROKERS={"default": {"BACKEND": BROKER}}, DLQ_HOLD_TOPICS=[HOLDING], DLQ_RELAY_BATCH=PAGE)
 def test_whatever_happens_to_relays_that_read_ahead_the_promises_are_kept() -> None:
