@@ -25,8 +25,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 RECORD = Record(topic="orders", body=b"{}", headers=((ID, b"m-1"),), partition=0, offset=0)
 # PostgreSQL checks the lanes and completes a batch in one statement, which needs no BEGIN.
 IS_POSTGRESQL = connection.vendor == "postgresql"
-TO_HISTORY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "SELECT", "INSERT", "DELETE", "COMMIT"]
-AWAY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", "UPDATE", "DELETE", "COMMIT"]
+LOCK_LANES = "SELECT" if connection.features.has_select_for_update else "UPDATE"
+TO_HISTORY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", LOCK_LANES, "SELECT", "INSERT", "DELETE", "COMMIT"]
+AWAY = ["WITH"] if IS_POSTGRESQL else ["BEGIN", LOCK_LANES, "DELETE", "COMMIT"]
 # A page is read along the indexes, by some statements that go to the server as one.
 READING = "SET" if IS_POSTGRESQL else "SELECT"
 

@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 from django_dlq import burial, failures, inbox, signals, tracing
 from django_dlq.connections import lost_connection
 from django_dlq.consuming.circuits import Circuits
-from django_dlq.consuming.contention import over_contention
 from django_dlq.consuming.due import can_skip, lock_first
 from django_dlq.consuming.shared import Shared
+from django_dlq.contention import over_contention
 from django_dlq.exceptions import IllegalTransition, UnknownHandler
 from django_dlq.fingerprint import Failure
 from django_dlq.message import ReceivedMessage, Record

@@ -13,9 +13,9 @@ from django_dlq import burial, failures, inbox, parking, tracing
 from django_dlq import message as wire
 from django_dlq.connections import lost_connection, open_connections
 from django_dlq.consuming.circuits import NOT_ASKED, Circuits
-from django_dlq.consuming.contention import is_contention, over_contention
 from django_dlq.consuming.delivery import Delivery, Outcome, handler_of
 from django_dlq.consuming.storm import OFF, StormGuard
+from django_dlq.contention import is_contention, over_contention
 from django_dlq.debezium import as_relayed
 from django_dlq.message import ReceivedMessage, Record, readable
 from django_dlq.models import InboxMessage, database_now

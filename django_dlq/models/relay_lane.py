@@ -19,7 +19,7 @@ _FREE = Q(leased_until=None) | Q(leased_until__lte=DatabaseNow())
 
 
 class RelayLaneManager(PrimaryManager["RelayLane"]):
-    """Take, keep, check and give back lanes. Each is an UPDATE whose WHERE decides a race, or holds the rows' locks."""
+    """Take, keep, check and give back lanes: a WHERE decides each race, under locks that are taken in one order."""
 
     def free(self) -> list[int]:
         """Return the lanes that nobody has, or whose relay has fallen silent."""
@@ -47,20 +47,37 @@ class RelayLaneManager(PrimaryManager["RelayLane"]):
 
     def keep(self, owner: str, lease: timedelta) -> None:
         """Prolong the leases of a relay; also one that has run out, if nobody has taken the lane meanwhile."""
-        self.filter(owner=owner).update(leased_until=in_future(lease))
+        with transaction.atomic(using=self.db):
+            self._lock(Q(owner=owner))
+            self.filter(owner=owner).update(leased_until=in_future(lease))
 
     def give_back(self, owner: str, lanes: Collection[int]) -> None:
         """End leases at once, so that the next relay need not wait for them to run out."""
-        self.filter(owner=owner, lane__in=lanes).update(owner="", leased_until=None)
+        given = Q(owner=owner, lane__in=lanes)
+        with transaction.atomic(using=self.db):
+            self._lock(given)
+            self.filter(given).update(owner="", leased_until=None)
 
     def fence(self, owner: str, held: Held) -> None:
         """Raise LeaseLost unless each lane is this relay's at its epoch; until the transaction ends they stay so."""
-        # An UPDATE, since it is the one statement that every database begins by locking.
         mine = Q(pk__in=[])
         for epoch, lanes in _by_epoch(held).items():
             mine |= Q(epoch=epoch, lane__in=lanes)
-        if self.filter(mine, owner=owner).update(owner=owner) != len(held):
+        with transaction.atomic(using=self.db, savepoint=False):
+            found = self._lock(mine & Q(owner=owner))
+        if found != len(held):
             raise LeaseLost("a lane has passed to another relay")
+
+    def _lock(self, lanes: Q) -> int:
+        """Lock these lanes until the transaction ends, the lowest first; return how many there are.
+
+        Whoever completes locks them in that order too, on another connection of the same relay. An UPDATE alone locks
+        rows as they lie, and so the two waited for each other: then the one that gives way has its batch sent again.
+        """
+        if connections[self.db].features.has_select_for_update:
+            return len(self.select_for_update().filter(lanes).order_by("lane").values_list("lane"))
+        # What SQLite begins by locking: a SELECT before it could not become a writer any more if there was another.
+        return self.filter(lanes).update(owner=F("owner"))
 
 
 class RelayLane(models.Model):

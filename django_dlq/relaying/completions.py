@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, router, transaction
 
 from django_dlq import burial, signals
+from django_dlq.contention import over_contention
 from django_dlq.exceptions import LeaseLost
 from django_dlq.models import OutboxMessage, RelayLane
 from django_dlq.models.outgoing import Outgoing, id_of, lane_of, letter_of
@@ -46,7 +48,7 @@ class Completions:
     def begin(self, rows: Sequence[Outgoing], places: Sequence[Place]) -> None:
         """Have a batch moved that is confirmed; `places` says of each of its rows where the broker has it."""
         fence = self._share.fence(sorted(set(map(lane_of, rows))))
-        self._pending.append(Completion(rows, self._stage.submit(_complete, rows, places, fence)))
+        self._pending.append(Completion(rows, self._stage.submit(_insist_on_completing, rows, places, fence)))
 
     def settle(self, most: int) -> bool:
         """Take note of what is completed, and wait until at most so many batches are not.
@@ -78,6 +80,11 @@ class Completions:
     def close(self) -> None:
         """End the thread that completes."""
         self._stage.close()
+
+
+def _insist_on_completing(rows: Sequence[Outgoing], places: Sequence[Place], fence: Fence) -> None:
+    """Complete, and again if that meets other transactions: if it were given up, all would be sent again."""
+    over_contention(partial(_complete, rows, places, fence), using=router.db_for_write(OutboxMessage))
 
 
 def _complete(rows: Sequence[Outgoing], places: Sequence[Place], fence: Fence) -> None:

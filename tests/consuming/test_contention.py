@@ -5,11 +5,10 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
-from django_dlq import inbox
-from django_dlq.consuming import contention
-from django_dlq.consuming.contention import FIRST_REST, MOST_TIMES, is_contention, over_contention
+from django_dlq import contention, inbox
+from django_dlq.contention import FIRST_REST, MOST_TIMES
 from django_dlq.models import DeadLetter, InboxMessage, State, in_future
 from django_dlq.retries import Retries
 from tests.consuming.shipping import SECONDS, boxes, pack, record, run_until
@@ -145,28 +144,3 @@ def test_what_does_not_end_is_a_retrys_failure_too(group):
     letter = retry(handle, group)
     assert calls == [2] * MOST_TIMES
     assert (letter.state, letter.attempts, letter.deaths) == (State.RETRYING, 2, 0)
-
-
-def test_what_happens_in_a_transaction_of_somebody_else_is_not_tried_again(rests):
-    calls = []
-
-    def handle():
-        calls.append(1)
-        raise OperationalError(1213, "Deadlock found")
-
-    with transaction.atomic(), pytest.raises(OperationalError):
-        over_contention(handle, using="default")
-    assert calls == [1]
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError(1213), IntegrityError(1062, "Duplicate entry"), DatabaseError()], ids=repr
-)
-def test_any_other_error_is_raised_at_once(rests, error):
-    def handle():
-        raise error
-
-    with pytest.raises(type(error)):
-        over_contention(handle, using="default")
-    assert rests == []
-    assert not is_contention(error)

@@ -1,10 +1,12 @@
 from concurrent.futures import Future
 
 import pytest
+from django.db import OperationalError
 
 from django_dlq import outbox
 from django_dlq.exceptions import LeaseLost
 from django_dlq.models import OutboxMessage, PublishedMessage
+from django_dlq.models.outbox_message import OutboxQuerySet
 from django_dlq.models.outbox_reading import Reading, Scope
 from django_dlq.relaying import completions
 from django_dlq.relaying.completions import Completions
@@ -35,6 +37,12 @@ def published(*keys):
 
 def places_of(rows):
     return [(row.id, 0, number) for number, row in enumerate(rows)]
+
+
+class GaveWay(Exception):
+    """What the driver raises when the database has chosen whose transaction fails."""
+
+    sqlstate = "40P01"
 
 
 class Held(Inline):
@@ -88,6 +96,27 @@ def test_the_batch_of_a_lane_that_is_lost_stays_in_the_outbox(share):
     lost.forget()
     assert len(lost) == 0
     heir.leave()
+
+
+def test_a_completion_that_meets_another_transaction_is_made_again(share, monkeypatch):
+    rows = published("a")
+    moves = []
+    as_ever = OutboxQuerySet.complete
+
+    def give_way_once(self, *arguments):
+        moves.append(arguments)
+        if len(moves) == 1:
+            raise OperationalError("deadlock detected") from GaveWay
+        return as_ever(self, *arguments)
+
+    monkeypatch.setattr(OutboxQuerySet, "complete", give_way_once)
+    batches = Completions(share, Inline(), type(share))
+    batches.begin(rows, places_of(rows))
+    batches.settle(0)
+
+    assert len(moves) == 2
+    assert moves[0] == moves[1]
+    assert PublishedMessage.objects.count() == 1
 
 
 def test_that_a_replay_was_among_them_is_said(share, monkeypatch):
