@@ -1,4 +1,4 @@
-"""Four relays that share the lanes, and lanes that move while messages are sent."""
+"""Two and four relays that share the lanes, and lanes that move while messages are sent."""
 
 import time
 from contextlib import ExitStack
@@ -20,27 +20,29 @@ LEFT = "SELECT count(*) FROM django_dlq_outboxmessage"
 
 
 def processes(rounds: int) -> Result:
-    """Compare four with one; then let some come and one go on the way."""
+    """Compare two and four with one; then let some come and one go on the way."""
     return Result(figures=[figure for cluster in kafka.each() for figure in _measure(cluster, rounds)])
 
 
 def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
-    sides = [(side, count) for side in (OURS, BARE) for count in (1, PROCESSES)]
-    one, four, bare_one, bare_four = in_turns(rounds, [partial(_rate, cluster, *side) for side in sides])
+    sides = [(side, count) for side in (OURS, BARE) for count in (1, 2, PROCESSES)]
+    one, two, four, *bare = in_turns(rounds, [partial(_rate, cluster, *side) for side in sides])
     moved = [_sent_twice(cluster) for _ in range(rounds)]
-    rate = f"{PROCESSES} relay processes, {cluster.name} Kafka"
+    rate = f"relay processes, {cluster.name} Kafka"
     twice = f"sent twice while lanes move, {cluster.name} Kafka"
     note = f"of {MESSAGES:,}, while 2 relays become {PROCESSES} and 1 of them leaves"
     return [
-        _comparison(rate, four, one),
-        _comparison(f"{rate}, no history", bare_four, bare_one),
+        _comparison(f"2 {rate}", two, one),
+        _comparison(f"{PROCESSES} {rate}", four, one, goal="1.0 x"),
+        _comparison(f"2 {rate}, no history", bare[1], bare[0]),
+        _comparison(f"{PROCESSES} {rate}, no history", bare[2], bare[0], goal="1.0 x"),
         Comparison(name=twice, unit="messages", ours=moved, goal="0", note=note),
     ]
 
 
-def _comparison(name: str, ours: list[float], other: list[float]) -> Comparison:
+def _comparison(name: str, ours: list[float], other: list[float], *, goal: str = "") -> Comparison:
     note = "nothing was sent twice"
-    return Comparison(name=name, unit="msg/s", ours=ours, other=other, against="1 process", goal="1.0 x", note=note)
+    return Comparison(name=name, unit="msg/s", ours=ours, other=other, against="1 process", goal=goal, note=note)
 
 
 def _rate(cluster: Cluster, side: Side, count: int) -> float:
