@@ -26,42 +26,38 @@ TOGETHER: Final = 5.0
 
 
 class Line:
-    """The walk along one index."""
+    """The walk along one index. took: its seconds so far. is_over: whether all of it has been seen."""
 
     def __init__(self, aside: Aside) -> None:
         self.took = 0.0
+        self.is_over = False
         self._aside = aside
         self._place: Place | None = None
-        self._is_over = False
         self._pace = Pace(*REST)
         self._began = 0.0
         self._known: Any = None
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether all of it has been seen within a moment."""
-        return self._is_over and self.took < LONG / 4
-
     def start_over(self) -> None:
         """Begin at the start with the next look."""
-        self._place, self._is_over = None, False
+        self._place, self.is_over = None, False
 
     def read(self, reading: Reading, reached: int) -> list[Outgoing]:
         """Read on, or what is new behind what was seen. No news while it walks: each key keeps its order."""
         began = time.monotonic()
-        if self._is_over and not self._pace.is_due(began):
+        if self.is_over and not self._pace.is_due(began):
             return self._news(reading, reached)
-        if self._is_over or self._place is None or began - self._began > AGAIN:
+        if self.is_over or self._place is None or began - self._began > AGAIN:
             self.start_over()
             self._began, self.took = began, 0.0
             self._known = self._aside.end(reading, reached)
+            began = time.monotonic()  # a page has not to ask for that
         rows, goes_on = self._aside.read(reading, self._place)
         if rows:
             self._place = self._aside.place_of(rows[-1], reading.using) or self._place
         now = time.monotonic()
         self.took += now - began
         if not goes_on:
-            self._is_over = True
+            self.is_over = True
             self._pace.rest(now, self.took)
         return rows
 
@@ -80,6 +76,7 @@ class Lines:
         self.is_apart = False
         self._lines = [Line(Delayed()), Line(Urgent())]
         self._took = self._not_before = 0.0
+        self._to_explain = LONG
 
     def start_over(self) -> None:
         """Look everywhere: rows that were seen may be sent again."""
@@ -91,13 +88,14 @@ class Lines:
         # Anything is slow once on a machine that is busy.
         usual, self._took = min(took, self._took), took
         if usual > LONG and time.monotonic() >= self._not_before:
-            self.is_apart, self._took = True, 0.0
+            self.is_apart, self._took, self._to_explain = True, 0.0, usual
             self.start_over()
 
     def read(self, reading: Reading, reached: int) -> list[Outgoing]:
         """Read what is due in each. reached: up to which id the walk along the primary key has seen all."""
         rows = [row for line in self._lines for row in line.read(reading, reached)]
-        if all(line.is_quick for line in self._lines):
-            # It is not for them, or not any more, that pages take long; perhaps for what is not committed yet.
+        if all(line.is_over for line in self._lines) and sum(line.took for line in self._lines) < self._to_explain / 2:
+            # It is not for them, or not any more, that pages take long; perhaps for what is not committed yet, or
+            # since the machine is busy: then all takes longer, and so no number of seconds would tell.
             self.is_apart, self._not_before = False, time.monotonic() + TOGETHER
         return rows

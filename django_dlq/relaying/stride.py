@@ -37,7 +37,9 @@ class Stride:
         began = time.monotonic()
         until, goes_on = self._end(reading, after)
         page = read(after, until)
-        self._learn(beyond_its_rows(time.monotonic() - began, page))
+        # What is full so soon would not be over sooner with an end: then it is the machine that is busy.
+        is_near = page.is_full and page.last - after <= LEAST
+        self._learn(0.0 if is_near else beyond_its_rows(time.monotonic() - began, page))
         return replace(page, is_full=True) if goes_on and page.last == until else page
 
     def _end(self, reading: Reading, after: int) -> tuple[int, bool]:

@@ -169,6 +169,21 @@ def test_where_it_is_not_they_that_take_long_they_are_read_apart_once_and_not_so
     assert lines.is_apart
 
 
+@pytest.mark.parametrize(("page", "is_apart"), [(0.5, False), (0.15, True)])
+def test_they_are_with_the_pages_again_if_those_take_much_longer_than_they_do(
+    passes: list[float], monkeypatch: pytest.MonkeyPatch, page: float, is_apart: bool
+) -> None:
+    for line in (aside.Delayed, aside.Urgent):
+        monkeypatch.setattr(line, "end", lambda *_: passes.append(9.0))  # which no page asks for
+        monkeypatch.setattr(line, "read", lambda *_: passes.append(0.05) or ([], False))
+    lines = Lines()
+    for _ in range(2):
+        lines.learn(page)
+    assert lines.is_apart
+    read(lines)
+    assert lines.is_apart is is_apart
+
+
 def test_read_apart_the_order_of_keys_and_of_priorities_is_the_same(
     broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

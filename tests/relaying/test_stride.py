@@ -88,3 +88,15 @@ def test_many_rows_may_take_their_time(table: Table) -> None:
     for place in range(0, 40_000, 4000):
         stride.page(page, first, place)
     assert table.asked == 0
+
+
+def test_a_page_that_is_full_after_a_few_ids_is_not_made_shorter_however_busy_the_machine_is(table: Table) -> None:
+    stride, first, rows = Stride(), cast("Any", table), [cast("Any", None)] * 100
+
+    def page(after: int, until: int) -> Page:
+        table.now += 5.0
+        return Page(rows, after + LEAST, is_full=True)
+
+    for place in range(0, 10 * LEAST, LEAST):
+        stride.page(page, first, place)
+    assert table.asked == 0
