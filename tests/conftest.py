@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
+from django_dlq import contention
 from django_dlq.brokers import brokers
 from django_dlq.checkers import Checkers, checkers
 from django_dlq.probes import probes
@@ -40,3 +41,11 @@ def broker() -> Iterator[ScriptedBroker]:
     """Give the default broker, one that does what the test says."""
     with override_settings(DLQ_BROKERS={"default": {"BACKEND": scripted_broker.PATH}}):
         yield brokers["default"]
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the seconds between attempts of what met other transactions, instead of resting."""
+    collected: list[float] = []
+    monkeypatch.setattr(contention.time, "sleep", collected.append)
+    return collected

@@ -1,18 +1,9 @@
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 
-from django_dlq import contention
 from django_dlq.contention import FIRST_REST, MOST_TIMES, is_contention, over_contention
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def rests(monkeypatch):
-    """Collect the seconds between attempts, instead of resting."""
-    collected = []
-    monkeypatch.setattr(contention.time, "sleep", collected.append)
-    return collected
 
 
 def test_what_meets_others_is_done_again_after_longer_and_longer_rests(rests):

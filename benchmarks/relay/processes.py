@@ -26,7 +26,8 @@ def processes(rounds: int) -> Result:
 
 def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
     sides = [(side, count) for side in (OURS, BARE) for count in (1, 2, PROCESSES)]
-    one, two, four, *bare = in_turns(rounds, [partial(_rate, cluster, *side) for side in sides])
+    taken = in_turns(rounds, [partial(_rate, cluster, *side) for side in sides])
+    one, two, four, bare_one, bare_two, bare_four = taken
     moved = [_sent_twice(cluster) for _ in range(rounds)]
     rate = f"relay processes, {cluster.name} Kafka"
     twice = f"sent twice while lanes move, {cluster.name} Kafka"
@@ -34,8 +35,8 @@ def _measure(cluster: Cluster, rounds: int) -> list[Comparison]:
     return [
         _comparison(f"2 {rate}", two, one),
         _comparison(f"{PROCESSES} {rate}", four, one, goal="1.0 x"),
-        _comparison(f"2 {rate}, no history", bare[1], bare[0]),
-        _comparison(f"{PROCESSES} {rate}, no history", bare[2], bare[0], goal="1.0 x"),
+        _comparison(f"2 {rate}, no history", bare_two, bare_one),
+        _comparison(f"{PROCESSES} {rate}, no history", bare_four, bare_one, goal="1.0 x"),
         Comparison(name=twice, unit="messages", ours=moved, goal="0", note=note),
     ]
 

@@ -34,7 +34,7 @@ class RelayLaneManager(PrimaryManager["RelayLane"]):
         with transaction.atomic(using=self.db):
             # Two relays that come at once pass each other by, instead of waiting or locking each other out.
             skip = connections[self.db].features.has_select_for_update_skip_locked
-            candidates = self.select_for_update(skip_locked=skip).filter(_FREE, lane__in=lanes)
+            candidates = self.select_for_update(skip_locked=skip).filter(_FREE, lane__in=lanes).order_by("lane")
             wanted = list(candidates.values_list("lane", flat=True))
             mine = {"owner": owner, "epoch": F("epoch") + 1, "leased_until": in_future(lease)}
             if not wanted or not self.filter(_FREE, lane__in=wanted).update(**mine):

@@ -33,14 +33,6 @@ def execute(sql):
         cursor.execute(sql)
 
 
-@pytest.fixture
-def rests(monkeypatch):
-    """Collect the seconds between attempts, instead of resting."""
-    collected = []
-    monkeypatch.setattr(contention.time, "sleep", collected.append)
-    return collected
-
-
 def test_two_handlers_in_a_deadlock_are_both_done_and_pay_no_attempt(member, broker):
     first, second = (Box.objects.create(order=str(number)).pk for number in (100, 101))
     met, calls = threading.Barrier(2), []
